@@ -1,0 +1,172 @@
+import type { Problem } from '../base/problem.ts'
+import type { TableName } from '../base/names.ts'
+
+/**
+ * The resolved policy set: defaults merged, names expanded, nothing optional left. A policy file as
+ * people write it is a `PolicyDocument` (document.ts); `parse.ts` turns one into the other.
+ */
+export type PolicySet = {
+  readonly policies: readonly Policy[]
+  /** In the order of their ids. */
+  readonly rules: readonly Rule[]
+  /** SHA-256 in hexadecimal over the canonical form of the whole set (digest.ts). */
+  readonly digest: string
+}
+
+export type Policy = {
+  readonly id: string
+  readonly title: string
+  readonly owner: string
+  /** As given on the command line, for messages. */
+  readonly file: string
+}
+
+export type Rule = {
+  /** Unique in the set; the name of the rule in plans and in the journal, for ever. */
+  readonly id: string
+  /** The id of the policy that holds the rule. */
+  readonly policy: string
+  readonly title: string
+  readonly register: Register | null
+  readonly table: TableName
+  /** IANA zone in which days are counted. */
+  readonly zone: string
+  /** Which rows of the table are of this record class; null means every row. */
+  readonly where: Condition | null
+  readonly start: Start
+  readonly keep: Period
+  /** `report` plans and never acts. */
+  readonly mode: 'report' | 'enforce'
+  /** Null: the daemon never runs this rule by itself. */
+  readonly schedule: Schedule | null
+  readonly limits: Limits
+  readonly batchRows: number
+  /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */
+  readonly plausibleFrom: string
+  readonly sentinels: Sentinels
+  readonly action: Action
+  readonly references: readonly Reference[]
+  /** SHA-256 in hexadecimal over the canonical form of the rule, without where it stands. */
+  readonly digest: string
+  /** Where the rule stands in its file. Not part of any digest. */
+  readonly source: RuleSource
+}
+
+/** Why the rule exists, for the register of processing (GDPR art. 30) and for readers of a plan. */
+export type Register = {
+  readonly purpose: string | null
+  readonly basis: string | null
+  readonly categories: readonly string[]
+  /** The sentence of the published policy that this rule carries out. */
+  readonly source: string
+}
+
+export type Period = {
+  /** A positive integer; at most 200 years in all. */
+  readonly count: number
+  readonly unit: 'day' | 'week' | 'month' | 'year'
+}
+
+export type Schedule = { readonly cron: string; readonly zone: string }
+
+/** Most rows a rule may touch in a run, children counted. A rule over a limit is refused whole. */
+export type Limits = { readonly maxRows: number; readonly maxPercent: number }
+
+/** Dates that stand for something else: YYYY-MM-DD, `infinity` or `-infinity`. */
+export type Sentinels = { readonly open: readonly string[]; readonly invalid: readonly string[] }
+
+export type Start =
+  | {
+      readonly kind: 'column'
+      readonly column: string
+      /** Zone of a `timestamp` column's local times; null means the rule's. */
+      readonly zone: string | null
+    }
+  | EventStart
+
+/** The period starts at the latest event over all related rows of the source table. */
+export type EventStart = {
+  readonly kind: 'event'
+  readonly source: TableName
+  readonly column: string
+  /** As for a column start. */
+  readonly zone: string | null
+  /** The common parent that is locked when the source has no foreign key to the governed row. */
+  readonly via: TableName | null
+  readonly by: readonly Link[]
+  /** A related row matching this is still open, and keeps the record. A null or infinite event always does. */
+  readonly open: Condition | null
+  /** What becomes of a record without any related row. */
+  readonly none: 'report' | 'error' | { readonly use: string }
+}
+
+/** `source` column of the source table equals `own` column of the governed table. */
+export type Link = { readonly source: string; readonly own: string }
+
+export type Scalar = string | number | boolean
+
+/**
+ * A filter in two-valued logic: a comparison with null is false, and `not` turns it into true.
+ * `{ status: { not: open } }` therefore covers rows whose status is null.
+ */
+export type Condition =
+  | { readonly kind: 'all' | 'any'; readonly conditions: readonly Condition[] }
+  | { readonly kind: 'not'; readonly condition: Condition }
+  | { readonly kind: 'equals'; readonly column: string; readonly value: Scalar }
+  | { readonly kind: 'one_of'; readonly column: string; readonly values: readonly Scalar[] }
+  | { readonly kind: 'is_null'; readonly column: string }
+  | {
+      readonly kind: 'compares'
+      readonly column: string
+      readonly operator: '<' | '<=' | '>' | '>='
+      readonly value: Scalar
+    }
+
+export type Action =
+  | { readonly kind: 'purge' }
+  | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
+
+/** What an anonymisation writes into one column. */
+export type Mask = { readonly column: string; readonly strategy: Strategy }
+
+export type Strategy =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'constant'; readonly value: Scalar }
+  /** Text in which `{key}` stands for the primary key of the row. */
+  | { readonly kind: 'template'; readonly text: string }
+  | { readonly kind: 'keep'; readonly why: string }
+
+/**
+ * What becomes of the rows of a table that has a foreign key to the governed table, or to a
+ * `with_parent` child of it: `with_parent` rows go with their parent, child first; with `own_rule`
+ * a parent to be purged waits until no child is left.
+ */
+export type Reference = { readonly table: TableName; readonly as: 'own_rule' | 'with_parent' }
+
+export interface RuleSource {
+  readonly file: string
+  /** Makes a problem at the deepest node on `path` (relative to the rule) that exists. */
+  problem(
+    path: readonly (string | number)[],
+    problem: Pick<Problem, 'code' | 'message' | 'remedy'>,
+  ): Problem
+}
+
+/** The columns of the governed table that decide (start, link, filter): none of them may be masked. */
+export function columnsRead(condition: Condition | null): readonly string[] {
+  if (condition === null) return []
+  switch (condition.kind) {
+    case 'all':
+    case 'any':
+      return condition.conditions.flatMap((part) => columnsRead(part))
+    case 'not':
+      return columnsRead(condition.condition)
+    case 'equals':
+    case 'one_of':
+    case 'is_null':
+    case 'compares':
+      return [condition.column]
+    default:
+      return condition satisfies never
+  }
+}
