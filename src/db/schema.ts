@@ -1,0 +1,76 @@
+import type { ColumnType, GeneratedAlways } from 'kysely'
+
+/** An eight-byte integer: read as bigint, since an offset in a file or a token may pass 2^53. */
+type Int8 = ColumnType<bigint, bigint | number, bigint | number>
+
+/** An instant as PostgreSQL prints it; a JavaScript Date would cut its microseconds. */
+type Instant = ColumnType<string, string | Date, string | Date>
+
+type NullableInstant = ColumnType<
+  string | null,
+  string | Date | null | undefined,
+  string | Date | null
+>
+
+/** The one row that orders the journal. Written by the functions of the schema only. */
+export type HeadTable = {
+  readonly one: boolean
+  readonly origin: string
+  /** Number of entries, and so the sequence number of the next one. */
+  readonly size: Int8
+  /** Leaf hash of the newest entry. */
+  readonly last_hash: Buffer
+  readonly last_time: Instant
+}
+
+/** One line of the journal per row, as the bytes that were signed. */
+export type EntryTable = {
+  readonly seq: Int8
+  readonly body: Buffer
+  /** Key id (4 bytes) and Ed25519 signature (64 bytes). */
+  readonly sig: Buffer
+  readonly leaf_hash: GeneratedAlways<Buffer>
+}
+
+/** The right to enforce on this database: a single row. */
+export type LeaseTable = {
+  readonly one: boolean
+  /** The fencing token: grows with every take-over. */
+  readonly token: Int8
+  /** Null: nobody holds the lease. */
+  readonly holder: string | null
+  readonly acquired_at: NullableInstant
+  readonly expires_at: NullableInstant
+}
+
+/** Rows that were anonymised and still exist, by their plain key. Goes when the row goes. */
+export type AnonymisedTable = {
+  readonly table_oid: number
+  readonly key: string[]
+  readonly rule: string
+  readonly mask_digest: string
+  /** Sequence number of the batch entry. */
+  readonly seq: Int8
+}
+
+/** The migrations applied, in Kysely's form. */
+export type MigrationTable = {
+  readonly name: string
+  readonly timestamp: string
+}
+
+/** SHA-256 of every migration file as it was applied, in hexadecimal. */
+export type MigrationFileTable = {
+  readonly name: string
+  readonly sha256: string
+}
+
+/** Our own tables, all in the schema `retentiond`. The names carry it: the search path is pinned. */
+export type OwnTables = {
+  readonly 'retentiond.head': HeadTable
+  readonly 'retentiond.entry': EntryTable
+  readonly 'retentiond.lease': LeaseTable
+  readonly 'retentiond.anonymised': AnonymisedTable
+  readonly 'retentiond.migration': MigrationTable
+  readonly 'retentiond.migration_file': MigrationFileTable
+}
