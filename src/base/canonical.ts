@@ -2,12 +2,7 @@ import { createHash } from 'node:crypto'
 import { Bug } from './errors.ts'
 
 export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [key: string]: Json }
+  string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json }
 
 /**
  * Renders a value as JSON with the keys of every object in code-unit order and no white space, so

@@ -1,0 +1,102 @@
+import type { TableName } from '../base/names.ts'
+import type { TypeName } from '../db/governed.ts'
+
+/** What PostgreSQL says about the tables that the rules speak of, read once and then a value. */
+export type Catalog = {
+  readonly database: DatabaseFacts
+  /** The tables asked for and every table that has a foreign key into them, by `schema.name`. */
+  readonly tables: ReadonlyMap<string, Table>
+  /** Names of all relations that a rule could have meant, for suggestions. */
+  readonly known: readonly string[]
+}
+
+export type DatabaseFacts = {
+  readonly name: string
+  /** Of the cluster (pg_control_system); decimal text. */
+  readonly systemIdentifier: string
+  /** As server_version_num: 180004. */
+  readonly serverVersion: number
+  readonly role: string
+  readonly superuser: boolean
+  readonly inRecovery: boolean
+}
+
+export type RelationKind =
+  'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table' | 'other'
+
+export type Table = TableName & {
+  readonly oid: number
+  readonly kind: RelationKind
+  readonly temporary: boolean
+  readonly columns: readonly Column[]
+  /** Primary key first, then unique keys without nulls; a row can be named by any of them. */
+  readonly keys: readonly UniqueKey[]
+  readonly outbound: readonly ForeignKey[]
+  readonly inbound: readonly ForeignKey[]
+  /** Enabled triggers that a person made. */
+  readonly triggers: readonly string[]
+  /** Rewrite rules. */
+  readonly rules: readonly string[]
+  /** Tables that inherit from this one; partitions are counted in `kind`, not here. */
+  readonly descendants: readonly string[]
+  /** The partitioned or inherited table above this one. */
+  readonly ancestors: readonly string[]
+  /** Row security is on, and our role is not exempt from it. */
+  readonly rowSecurity: boolean
+  /** The table is filled by a subscription: its rows change without firing foreign keys. */
+  readonly subscribed: boolean
+  readonly privileges: Privileges
+}
+
+export type Column = {
+  readonly name: string
+  readonly type: TypeName
+  /** Of a domain, the type below it; otherwise the type itself. */
+  readonly baseType: string
+  /** For people: `character varying(80)`. */
+  readonly typeText: string
+  readonly category: string
+  readonly notNull: boolean
+  readonly generated: boolean
+  /** Most characters that fit, for char(n) and varchar(n). */
+  readonly maxLength: number | null
+}
+
+export type UniqueKey = {
+  readonly name: string
+  readonly primary: boolean
+  readonly columns: readonly string[]
+  /** All columns are not null: the key names every row. */
+  readonly total: boolean
+}
+
+export type ForeignKey = {
+  readonly name: string
+  readonly from: TableName
+  readonly to: TableName
+  readonly fromColumns: readonly string[]
+  readonly toColumns: readonly string[]
+  /** As pg_constraint.confdeltype. */
+  readonly onDelete: 'a' | 'r' | 'c' | 'n' | 'd'
+  /** PostgreSQL checks it for every change: enforced, validated, and its triggers fire. */
+  readonly enforced: boolean
+}
+
+/** What our role may do; column names where the right is per column. */
+export type Privileges = {
+  readonly schemaUsage: boolean
+  readonly select: readonly string[]
+  readonly update: readonly string[]
+  readonly delete: boolean
+  /** May take a SHARE lock on the table. */
+  readonly lockShare: boolean
+}
+
+export function columnOf(table: Table, name: string): Column | undefined {
+  return table.columns.find((column) => column.name === name)
+}
+
+/** The key by which rows are named: the primary key, else the first unique one without nulls. */
+export function rowKey(table: Table): UniqueKey | undefined {
+  return table.keys.find((key) => key.total)
+}

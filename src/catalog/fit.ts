@@ -1,0 +1,124 @@
+import { printTable, sameTable, type TableName } from '../base/names.ts'
+import type { Parsed, Problem } from '../base/problem.ts'
+import { columnsRead, type PolicySet, type Rule } from '../policy/policy.ts'
+import type { Catalog, Table } from './catalog.ts'
+import { fitMasks, maskDigest } from './fit-masks.ts'
+import { fitReferences } from './fit-references.ts'
+import { fitStart } from './fit-start.ts'
+import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-table.ts'
+import type { FittedRule, FittedStart, Reader } from './fitted.ts'
+import { grantFor, isMet, needsOf } from './needs.ts'
+
+type UnreadRule = Omit<FittedRule, 'readers' | 'reaches'>
+
+/**
+ * Fits every rule of the set to the catalog, in the order of the set, or says everything that does
+ * not fit. All or nothing: a rule that does not fit may be the one that keeps another's rows.
+ */
+export function fitPolicies(set: PolicySet, catalog: Catalog): Parsed<readonly FittedRule[]> {
+  const fitted = fitWithoutRights(set, catalog)
+  if (fitted.problems !== undefined) return fitted
+  const problems = fitted.value.flatMap((rule) => missingRights(rule, catalog))
+  return problems.length > 0 ? { problems } : fitted
+}
+
+/** As `fitPolicies`, for `grants`, which asks what our role does not have yet. */
+export function fitWithoutRights(set: PolicySet, catalog: Catalog): Parsed<readonly FittedRule[]> {
+  const problems: Problem[] = []
+  const unread = set.rules.flatMap((rule) => fitRule(rule, catalog, problems) ?? [])
+  if (problems.length > 0) return { problems }
+  return { value: unread.map((rule) => withReaders(rule, unread)) }
+}
+
+function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule | undefined {
+  const report = reportFor(rule, problems)
+  const table = findTable(catalog, rule.table, ['table'], report)
+  if (table === undefined || !isGovernable(table, ['table'], report)) return undefined
+  const before = problems.length
+  const key = fitKey(table, ['table'], report)
+  for (const column of columnsRead(rule.where)) findColumn(table, column, ['where'], report)
+  const start = fitStart({ rule, table, catalog, report })
+  const masks = fitMasks(rule, table, report)
+  const references = fitReferences(rule, table, catalog, report)
+  if (problems.length > before || key === undefined || start === undefined) return undefined
+  return { rule, table, key, start, masks, maskDigest: maskDigest(masks), ...references }
+}
+
+function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule {
+  const going = [
+    ...(fitted.rule.action.kind === 'purge' ? [fitted.table] : []),
+    ...fitted.children.map((child) => child.table),
+  ]
+  const readers = going.flatMap((table) =>
+    all.flatMap((reader) => readersOf(table, reader, fitted)),
+  )
+  const { start } = fitted
+  const reaches: readonly TableName[] = [
+    fitted.table,
+    ...fitted.children.map((child) => child.table),
+    ...fitted.blockers.map((key) => key.from),
+    ...(start.kind === 'event' ? [start.source] : []),
+    ...(start.kind === 'event' && start.guard.kind === 'common parent' ? [start.guard.table] : []),
+    ...readers.map(({ reader }) => reader.table),
+  ]
+  return { ...fitted, readers, reaches: distinctTables(reaches) }
+}
+
+/** How `reader` comes to rows of `table` for its period starts and links, if it does. */
+function readersOf(table: Table, reader: UnreadRule, destroyer: UnreadRule): readonly Reader[] {
+  const { start } = reader
+  if (start.kind === 'column') return []
+  const itself = reader.rule.id === destroyer.rule.id
+  // The related rows of one record all have the same start, so those that are due go in any order:
+  // what is left starts earlier and stays due.
+  const ownGroup = itself && sameTable(table, destroyer.table)
+  const readings: Reader[] = []
+  if (sameTable(start.source, table) && !ownGroup) {
+    readings.push({
+      reader,
+      on: table,
+      pairs: start.links.map((link) => ({ own: link.own.name, read: link.source.name })),
+      exceptRoot: itself,
+    })
+  }
+  if (start.guard.kind === 'common parent' && sameTable(start.guard.table, table) && !ownGroup) {
+    readings.push({ reader, on: table, pairs: parentPairs(start.guard), exceptRoot: itself })
+  }
+  return readings
+}
+
+function parentPairs(
+  guard: Extract<Extract<FittedStart, { kind: 'event' }>['guard'], { kind: 'common parent' }>,
+): Reader['pairs'] {
+  return guard.pairs.map((pair) => ({ own: pair.own.name, read: pair.parent.name }))
+}
+
+function distinctTables(tables: readonly TableName[]): readonly TableName[] {
+  const byName = new Map(tables.map((table) => [printTable(table), table]))
+  return [...byName.values()].map(({ schema, name }) => ({ schema, name }))
+}
+
+function missingRights(fitted: FittedRule, catalog: Catalog): readonly Problem[] {
+  const { role } = catalog.database
+  return needsOf(fitted, fitted.rule.mode === 'enforce')
+    .filter((need) => !isMet(need))
+    .map((need) =>
+      fitted.rule.source.problem(['table'], {
+        code: 'privilege_missing',
+        message: `role ${role} may not ${need.right} ${need.columns.join(', ')}${need.columns.length > 0 ? ' of ' : ''}${printTable(need.table)}, ${need.why}`,
+        remedy: grantFor(need, role),
+      }),
+    )
+}
+
+/** The tables that the rules name: what the catalog must be asked for. */
+export function tablesNamed(set: PolicySet): readonly TableName[] {
+  return distinctTables(
+    set.rules.flatMap(({ table, start, references }) => [
+      table,
+      ...(start.kind === 'event' ? [start.source] : []),
+      ...(start.kind === 'event' && start.via !== null ? [start.via] : []),
+      ...references.map((reference) => reference.table),
+    ]),
+  )
+}

@@ -1,0 +1,92 @@
+import type { TableName } from '../base/names.ts'
+import type { KeyColumn } from '../db/governed.ts'
+import type { Condition, Rule } from '../policy/policy.ts'
+import type { Column, ForeignKey, Table } from './catalog.ts'
+
+/** A rule with everything the catalog says about the tables it reaches: ready to be made into SQL. */
+export type FittedRule = GovernedRule & {
+  readonly start: FittedStart
+  /** Tables whose rows go with the governed row; each after the tables it refers to. */
+  readonly children: readonly Child[]
+  /** Foreign keys whose rows must be gone before the row they refer to may be purged. */
+  readonly blockers: readonly ForeignKey[]
+  /** Rules that read a period start or a link from rows this rule destroys. */
+  readonly readers: readonly Reader[]
+  /** Every table whose shape this rule depends on; its fingerprint is checked in every batch. */
+  readonly reaches: readonly TableName[]
+}
+
+/** The part of a fitted rule that says which rows it governs and what it does to them. */
+export type GovernedRule = {
+  readonly rule: Rule
+  readonly table: Table
+  /** The columns that name a row, in the order of the key. */
+  readonly key: readonly KeyColumn[]
+  /** Empty for a purge; without the columns that are kept. */
+  readonly masks: readonly FittedMask[]
+  /** SHA-256 over the masks and the types they are written to; empty for a purge. */
+  readonly maskDigest: string
+}
+
+export type FittedMask = {
+  readonly column: Column
+  readonly written:
+    { readonly kind: 'nothing' } | { readonly kind: 'constant' | 'template'; readonly text: string }
+}
+
+/** A column that holds period starts, and how its values become days. */
+export type Moment = { readonly column: string; readonly frame: Frame }
+
+/**
+ * `date`: a calendar day. `instant`: a timestamp with time zone. `local`: a timestamp whose wall
+ * clock stands in `zone`.
+ */
+export type Frame =
+  | { readonly kind: 'date' }
+  | { readonly kind: 'instant' }
+  | { readonly kind: 'local'; readonly zone: string }
+
+export type FittedStart =
+  | { readonly kind: 'column'; readonly moment: Moment }
+  | {
+      readonly kind: 'event'
+      readonly source: Table
+      readonly moment: Moment
+      readonly links: readonly FittedLink[]
+      readonly open: Condition | null
+      /** Where the period starts for a record without any related row; null: it never expires. */
+      readonly none: Moment | null
+      readonly guard: Guard
+    }
+
+export type FittedLink = { readonly source: Column; readonly own: Column }
+
+/**
+ * What keeps related rows from appearing while a batch decides. `own row`: the source has an
+ * enforced foreign key to the governed row, which is locked. `common parent`: likewise to a row of
+ * a third table, found by `pairs`. `table`: nothing of the kind, so the source is closed to writers.
+ */
+export type Guard =
+  | { readonly kind: 'own row' }
+  | {
+      readonly kind: 'common parent'
+      readonly table: Table
+      readonly pairs: readonly { readonly parent: Column; readonly own: Column }[]
+    }
+  | { readonly kind: 'table' }
+
+export type Child = {
+  readonly table: Table
+  readonly key: readonly KeyColumn[]
+  /** Foreign keys from this table to the governed table or to an earlier child. */
+  readonly foreignKeys: readonly ForeignKey[]
+}
+
+/** `reader` finds the row of `on` that decides it by equality of `pairs`. */
+export type Reader = {
+  readonly reader: GovernedRule
+  readonly on: TableName
+  readonly pairs: readonly { readonly own: string; readonly read: string }[]
+  /** The reader is the rule itself: the governed row that goes along does not count. */
+  readonly exceptRoot: boolean
+}

@@ -1,0 +1,189 @@
+/** The rights that the rules need on governed tables, and why: checked when a rule is fitted, printed by `grants`. */
+import { printTable } from '../base/names.ts'
+import { columnsRead } from '../policy/policy.ts'
+import type { Column, ForeignKey, Table } from './catalog.ts'
+import type { FittedRule, FittedStart } from './fitted.ts'
+
+export type Need = {
+  readonly table: Table
+  readonly right: 'select' | 'update' | 'delete'
+  /** Empty: the right on the whole table. */
+  readonly columns: readonly string[]
+  readonly why: string
+}
+
+/** Everything a fitted rule needs, with repetitions; `actsOnly` leaves out what only acting needs. */
+export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
+  const all = [
+    ...governedNeeds(fitted),
+    ...startNeeds(fitted),
+    ...fitted.children.flatMap(({ table, key, foreignKeys }) => [
+      select(
+        table,
+        [...names(key), ...foreignKeys.flatMap((each) => each.fromColumns)],
+        'to count the rows that go along',
+      ),
+      lock(table, key, 'to lock the rows that go along'),
+      { table, right: 'delete', columns: [], why: 'to purge the rows that go along' } as const,
+    ]),
+  ]
+  return acting ? all : all.filter((need) => need.right === 'select')
+}
+
+function governedNeeds(fitted: FittedRule): readonly Need[] {
+  const { rule, table, key, masks, start } = fitted
+  const own =
+    start.kind === 'column' ? [start.moment.column] : start.links.map((link) => link.own.name)
+  const fallback = start.kind === 'event' && start.none !== null ? [start.none.column] : []
+  const referenced = table.inbound.flatMap((each: ForeignKey) => each.toColumns)
+  const read = [
+    ...names(key),
+    ...own,
+    ...fallback,
+    ...columnsRead(rule.where),
+    ...referenced,
+    ...masks.map((mask) => mask.column.name),
+  ]
+  const act: Need =
+    rule.action.kind === 'purge'
+      ? { table, right: 'delete', columns: [], why: 'to purge what is due' }
+      : {
+          table,
+          right: 'update',
+          columns: masks.map((mask) => mask.column.name),
+          why: 'to anonymise what is due',
+        }
+  return [
+    select(table, read, 'to find what is due'),
+    lock(
+      table,
+      key,
+      'to lock the rows of a batch (select … for update needs the right to update one column)',
+    ),
+    act,
+  ]
+}
+
+function startNeeds(fitted: FittedRule): readonly Need[] {
+  const { start } = fitted
+  if (start.kind === 'column') return []
+  return [
+    select(start.source, sourceColumns(start), 'to read when the period starts'),
+    ...guardNeeds(start),
+  ]
+}
+
+function sourceColumns(start: Extract<FittedStart, { kind: 'event' }>): readonly string[] {
+  return [
+    start.moment.column,
+    ...start.links.map((link) => link.source.name),
+    ...columnsRead(start.open),
+  ]
+}
+
+function guardNeeds(start: Extract<FittedStart, { kind: 'event' }>): readonly Need[] {
+  const lockSource = lock(
+    start.source,
+    start.links.map((link) => link.source),
+    'to lock the rows that decide (select … for share needs the right to update one column)',
+  )
+  switch (start.guard.kind) {
+    case 'own row':
+      return [lockSource]
+    case 'common parent': {
+      const { table, pairs } = start.guard
+      const parents = pairs.map((pair) => pair.parent)
+      return [
+        lockSource,
+        select(table, names(parents), 'to find the common parent'),
+        lock(table, parents, 'to lock the common parent, which keeps new related rows away'),
+      ]
+    }
+    case 'table':
+      return [
+        {
+          table: start.source,
+          right: 'update',
+          columns: [],
+          why: 'to close the table to writers for the length of a batch: no foreign key keeps new related rows away',
+        },
+      ]
+    default:
+      return start.guard satisfies never
+  }
+}
+
+function select(table: Table, columns: readonly string[], why: string): Need {
+  return { table, right: 'select', columns, why }
+}
+
+function lock(table: Table, columns: readonly Pick<Column, 'name'>[], why: string): Need {
+  return { table, right: 'update', columns: columns.slice(0, 1).map((column) => column.name), why }
+}
+
+function names(columns: readonly { readonly name: string }[]): readonly string[] {
+  return columns.map((column) => column.name)
+}
+
+/** True if our role already has what is needed. */
+export function isMet({ table, right, columns }: Need): boolean {
+  const { privileges } = table
+  if (!privileges.schemaUsage) return false
+  if (right === 'delete') return privileges.delete
+  if (columns.length === 0) return privileges.lockShare
+  const granted = privileges[right]
+  // A lock is content with any column; a select and a mask need each of theirs.
+  return columns.every((column) => granted.includes(column))
+}
+
+/** Merges needs into one grant for each table and right, in the order of the tables' names. */
+export function renderGrants(needs: readonly Need[], role: string): string {
+  const tables = new Map(needs.map(({ table }) => [printTable(table), table]))
+  const schemas = new Set([...tables.values()].map((table) => table.schema))
+  const lines = [...schemas]
+    .toSorted()
+    .map((schema) => `grant usage on schema ${quoted(schema)} to ${quoted(role)};`)
+  for (const [name, table] of [...tables].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
+    lines.push('', `-- ${name}`)
+    for (const right of ['select', 'update', 'delete'] as const) {
+      lines.push(
+        ...grantLines(
+          needs.filter((need) => need.table === table && need.right === right),
+          role,
+        ),
+      )
+    }
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function grantLines(needs: readonly Need[], role: string): readonly string[] {
+  const [first] = needs
+  if (first === undefined) return []
+  const { table, right } = first
+  const whole = needs.some((need) => need.columns.length === 0)
+  const columns = [...new Set(needs.flatMap((need) => need.columns))].toSorted()
+  const on = `${quoted(table.schema)}.${quoted(table.name)}`
+  const list = whole ? '' : ` (${columns.map((column) => quoted(column)).join(', ')})`
+  const reasons = [...new Set(needs.map((need) => need.why))]
+  return [
+    ...reasons.map((why) => `--   ${right}: ${why}`),
+    `grant ${right}${list} on ${on} to ${quoted(role)};`,
+  ]
+}
+
+/** The grant that is missing, as one statement for an error's remedy. */
+export function grantFor(need: Need, role: string): string {
+  const { table, right, columns } = need
+  const list =
+    columns.length === 0 ? '' : ` (${columns.map((column) => quoted(column)).join(', ')})`
+  const grant = `grant ${right}${list} on ${quoted(table.schema)}.${quoted(table.name)} to ${quoted(role)};`
+  return table.privileges.schemaUsage
+    ? grant
+    : `grant usage on schema ${quoted(table.schema)} to ${quoted(role)}; ${grant}`
+}
+
+/** Quotes a name for text that a person will paste into psql; statements of ours use `sql.id`. */
+function quoted(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+}

@@ -1,0 +1,86 @@
+import { sql, type Kysely, type Transaction, type TransactionBuilder } from 'kysely'
+
+type Timeouts = {
+  readonly statementMs: number
+  /** How long we wait for the application's locks; below deadlock_timeout, so it is never the victim. */
+  readonly lockMs: number
+  readonly idleMs: number
+}
+
+const TIMEOUTS: Timeouts = { statementMs: 60_000, lockMs: 800, idleMs: 60_000 }
+
+/** For a census, which reads much and locks nothing. */
+const READING: Timeouts = { statementMs: 3_600_000, lockMs: 5_000, idleMs: 60_000 }
+
+/**
+ * Runs `work` in one transaction and rejects with the error that `work` met. Kysely alone would
+ * reject with the rollback's error if that fails too, as it does on a lost connection.
+ */
+export async function inTransaction<DB, T>(
+  db: Kysely<DB>,
+  work: (trx: Transaction<DB>) => Promise<T>,
+): Promise<T> {
+  return within(db.transaction(), TIMEOUTS, work)
+}
+
+/** As `inTransaction`, on one snapshot and without the right to write: for a census and a report. */
+export async function inSnapshot<DB, T>(
+  db: Kysely<DB>,
+  work: (trx: Transaction<DB>) => Promise<T>,
+): Promise<T> {
+  const reading = db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+  return within(reading, READING, work)
+}
+
+async function within<DB, T>(
+  builder: TransactionBuilder<DB>,
+  timeouts: Timeouts,
+  work: (trx: Transaction<DB>) => Promise<T>,
+): Promise<T> {
+  let failure: { readonly error: unknown } | undefined
+  const remember = (error: unknown): never => {
+    failure = { error }
+    throw error
+  }
+  try {
+    return await builder.execute((trx) =>
+      pinSession(trx, timeouts)
+        .then(async () => work(trx))
+        .catch(remember),
+    )
+  } catch (error) {
+    throw failure === undefined ? error : failure.error
+  }
+}
+
+/**
+ * Pins what a statement's meaning depends on, for this transaction only, so that nothing leaks
+ * through a pooler: the text form of keys, the search path, and row security, which would otherwise
+ * hide rows in silence. A commit must survive a crash once it was answered, so a
+ * weaker level becomes `on`; a stronger one of the server stays.
+ */
+async function pinSession<DB>(trx: Transaction<DB>, timeouts: Timeouts): Promise<void> {
+  const settings: Readonly<Record<string, string>> = {
+    statement_timeout: String(timeouts.statementMs),
+    lock_timeout: String(timeouts.lockMs),
+    idle_in_transaction_session_timeout: String(timeouts.idleMs),
+    search_path: 'pg_catalog',
+    TimeZone: 'UTC',
+    DateStyle: 'ISO, YMD',
+    IntervalStyle: 'iso_8601',
+    bytea_output: 'hex',
+    extra_float_digits: '1',
+    row_security: 'off',
+  }
+  const names = Object.keys(settings)
+  await sql`
+    select
+      (
+        select count(set_config(name, value, true))
+        from unnest(${names}::text[], ${Object.values(settings)}::text[]) as setting (name, value)
+      ),
+      case
+        when current_setting('synchronous_commit') in ('off', 'local', 'remote_write')
+        then set_config('synchronous_commit', 'on', true)
+      end`.execute(trx)
+}

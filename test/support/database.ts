@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { inject } from 'vitest'
+
+export interface TestDatabase extends AsyncDisposable {
+  readonly name: string
+  readonly superuserUrl: string
+  /** Connection string for a role of this database, made with `createRole`. */
+  urlOf(role: string): string
+  /** Creates a login role whose name is unique in the cluster, and returns that name. */
+  createRole(prefix: string): Promise<string>
+  /** A superuser's client, closed with the database. */
+  readonly superuser: pg.Client
+}
+
+const PASSWORD = 'test'
+
+/** Creates an empty database on the server of the running project; disposing drops it. */
+export async function openTestDatabase(): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString('hex')}`
+  const server = new URL(inject('superuserUrl'))
+  await onServer(async (client) => client.query(`create database ${name}`))
+
+  const superuserUrl = withPath(server, name)
+  const superuser = new pg.Client({ connectionString: superuserUrl })
+  superuser.on('error', () => {})
+  await superuser.connect()
+  const roles: string[] = []
+  return {
+    name,
+    superuserUrl,
+    superuser,
+    urlOf: (role) => {
+      const url = new URL(superuserUrl)
+      url.username = role
+      url.password = PASSWORD
+      return url.href
+    },
+    createRole: async (prefix) => {
+      const role = `${prefix}_${randomBytes(4).toString('hex')}`
+      await superuser.query(`create role ${role} login password '${PASSWORD}'`)
+      roles.push(role)
+      return role
+    },
+    [Symbol.asyncDispose]: async () => {
+      await superuser.end()
+      await onServer(async (client) => {
+        await client.query(`drop database ${name} with (force)`)
+        for (const role of roles) await client.query(`drop role if exists ${role}`)
+      })
+    },
+  }
+}
+
+async function onServer(work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  const client = new pg.Client({ connectionString: inject('superuserUrl') })
+  await client.connect()
+  try {
+    await work(client)
+  } finally {
+    await client.end()
+  }
+}
+
+function withPath(url: URL, database: string): string {
+  const copy = new URL(url)
+  copy.pathname = `/${database}`
+  return copy.href
+}
