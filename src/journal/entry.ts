@@ -2,6 +2,9 @@
  * What the journal can say. One entry is one line of UTF-8 JSON with a fixed key order; its bytes
  * are made once, then signed, stored, hashed and exported as they are (docs/journal-format.md).
  */
+import { Bug, RefusedError } from '../base/errors.ts'
+import { NO_ENTRY, type Hash } from './merkle.ts'
+import { fromWire, toWire, wireEntry } from './wire.ts'
 
 export type Action = 'purge' | 'anonymise'
 
@@ -89,3 +92,119 @@ export type EntryDraft =
       readonly children: readonly TableRows[]
       readonly rows: number
     }
+
+/** Where the database stood when an entry was written: it explains a restore, it proves nothing. */
+export type DatabasePosition = {
+  /** System identifier of the cluster. */
+  readonly sysid: string
+  /** Timeline, eight hexadecimal digits. */
+  readonly tli: string
+  /** Insert position in the write-ahead log. */
+  readonly lsn: string
+  readonly xid: string
+}
+
+/** What an entry gets from its place in the journal. */
+export type Position = {
+  readonly seq: number
+  /** Leaf hash of the entry before; `NO_ENTRY` for entry 0. */
+  readonly prev: Hash
+  /** Database time with microseconds, UTC; never before that of the entry before. */
+  readonly time: string
+  /** The daemon's wall clock with milliseconds, UTC. */
+  readonly clock: string
+  readonly db: DatabasePosition
+}
+
+export type Entry = Position & EntryDraft
+
+/** An entry, or what is wrong with its bytes. The fault names keys, never values. */
+export type ReadEntry =
+  | { readonly entry: Entry; readonly fault?: undefined }
+  | { readonly entry?: undefined; readonly fault: string }
+
+/** Most bytes of a body: the limit of tlog-tiles, so that a journal can be published in that form. */
+export const MAX_BODY_BYTES = 65_535
+
+/** The widest position there can be, to measure a draft before its place is known. */
+const WIDEST: Position = {
+  seq: Number.MAX_SAFE_INTEGER,
+  prev: NO_ENTRY,
+  time: '9999-12-31T23:59:59.999999Z',
+  clock: '9999-12-31T23:59:59.999Z',
+  db: {
+    sysid: '18446744073709551615',
+    tli: 'FFFFFFFF',
+    lsn: 'FFFFFFFF/FFFFFFFF',
+    xid: '18446744073709551615',
+  },
+}
+
+/** Makes the bytes of an entry: the only encoding there is. */
+export function encodeEntry(draft: EntryDraft, position: Position): Buffer {
+  const wire = wireEntry.safeParse(toWire({ ...position, ...draft }))
+  if (!wire.success) {
+    const keys = wire.error.issues.map(({ path }) => path.join('.'))
+    throw new Bug(`a ${draft.type} entry breaks the schema of the journal at ${keys.join(', ')}`)
+  }
+  const body = Buffer.from(JSON.stringify(wire.data))
+  if (body.length > MAX_BODY_BYTES) {
+    throw new RefusedError(
+      `a ${draft.type} entry of ${body.length} bytes is too long: the journal takes ${MAX_BODY_BYTES}`,
+      { remedy: 'split the policy: it names too many tables or columns for one entry' },
+    )
+  }
+  return body
+}
+
+/**
+ * Throws if the draft cannot become an entry, wherever it would stand. To be asked before anything
+ * is destroyed: inside the transaction it would cost the batch.
+ */
+export function requireEncodable(draft: EntryDraft): void {
+  encodeEntry(draft, WIDEST)
+}
+
+/**
+ * Reads the bytes of an entry. Accepts exactly what `encodeEntry` makes: no unknown or repeated key,
+ * no other order, no white space, so that one leaf has one reading.
+ */
+export function parseEntry(body: Uint8Array): ReadEntry {
+  if (body.length > MAX_BODY_BYTES) return { fault: `is longer than ${MAX_BODY_BYTES} bytes` }
+  const text = decode(body)
+  if (text === null) return { fault: 'is not UTF-8' }
+  const json = parseJson(text)
+  if (json === undefined) return { fault: 'is not JSON' }
+  const wire = wireEntry.safeParse(json)
+  if (!wire.success) return { fault: explain(wire.error.issues) }
+  if (JSON.stringify(wire.data) !== text) return { fault: 'is not in the canonical spelling' }
+  return { entry: fromWire(wire.data) }
+}
+
+type Issue = { readonly code?: string; readonly path: readonly PropertyKey[] }
+
+function explain(issues: readonly Issue[]): string {
+  const [issue] = issues
+  const place = issue === undefined || issue.path.length === 0 ? 'the entry' : issue.path.join('.')
+  return issue?.code === 'unrecognized_keys'
+    ? `has an unknown key in ${place}`
+    : `breaks the schema at ${place}`
+}
+
+function decode(body: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
+  } catch {
+    // Fatal decoding has one reason to throw, which the caller names.
+    return null
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The parser's message would quote the text.
+    return undefined
+  }
+}

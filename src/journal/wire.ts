@@ -1,0 +1,196 @@
+/**
+ * The closed schema of an entry's JSON, in the order of its keys, and the way between it and the
+ * words of entry.ts. A key that is not here is an error; nothing here is free text.
+ */
+import { z } from 'zod'
+import type { Entry, Position } from './entry.ts'
+
+const count = z.int().min(0)
+const name = z.string().min(1).max(255)
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
+const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
+/** A rule's id, or a product and its version: what programs and authors name things with. */
+const word = z.string().regex(/^[\x20-\x7e]{1,255}$/)
+const origin = z.string().regex(/^[^\s+]{1,255}$/)
+const action = z.enum(['purge', 'anonymise'])
+const trigger = z.enum(['schedule', 'manual', 'request'])
+
+const instant = (fraction: string) =>
+  z.string().regex(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d${fraction}Z$`))
+
+const position = {
+  seq: count,
+  /** 32 bytes in base64; the last character before the padding carries four bits only. */
+  prev: z.string().regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/),
+  time: instant('\\.\\d{6}'),
+  clock: instant('\\.\\d{3}'),
+  db: z.strictObject({
+    sysid: z.string().regex(/^\d{1,20}$/),
+    tli: z.string().regex(/^[0-9A-F]{8}$/),
+    lsn: z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
+    xid: z.string().regex(/^\d{1,20}$/),
+  }),
+}
+
+const begin = <T extends string>(type: T) => ({
+  v: z.literal(1),
+  type: z.literal(type),
+  ...position,
+})
+
+const tableRows = z.strictObject({ target: name, action, rows: count })
+
+const genesis = z.strictObject({
+  ...begin('genesis'),
+  origin,
+  log: z.string().regex(/^[0-9a-f]{8}$/),
+  product: word,
+  entry_key: z.string().regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/),
+})
+
+const policy = z.strictObject({
+  ...begin('policy'),
+  rule: word,
+  sha256: digest,
+  policy_set: digest,
+  target: name,
+  period: z.strictObject({
+    count: z.int().min(1),
+    unit: z.enum(['day', 'week', 'month', 'year']),
+  }),
+  action,
+  masks: z.array(z.string().regex(/^[^]+:[a-z_]+$/)),
+})
+
+const runStart = z.strictObject({
+  ...begin('run'),
+  phase: z.literal('start'),
+  run: uuid,
+  trigger,
+  plan: digest,
+  policy_set: digest,
+  cutoff: instant('(\\.\\d{1,6})?'),
+})
+
+const runEnd = z.strictObject({
+  ...begin('run'),
+  phase: z.literal('end'),
+  run: uuid,
+  outcome: z.enum([
+    'done',
+    'partial',
+    'refused',
+    'stopped',
+    'clock',
+    'catalog',
+    'lease',
+    'failed',
+    'interrupted',
+  ]),
+  totals: z.array(tableRows),
+})
+
+const batch = z.strictObject({
+  ...begin('batch'),
+  run: uuid,
+  batch: uuid,
+  policy: z.strictObject({ rule: word, sha256: digest, seq: count }),
+  target: name,
+  action,
+  method: z.enum(['sql-delete', 'sql-update']),
+  reason: trigger,
+  day,
+  first_day_not_due: day,
+  children: z.array(tableRows),
+  rows: z.int().min(1),
+  evidence: z.strictObject({ alg: z.literal('count') }),
+})
+
+/** Everything an entry may be. Parsing gives the keys in the order of this file. */
+export const wireEntry = z.discriminatedUnion('type', [
+  genesis,
+  policy,
+  z.discriminatedUnion('phase', [runStart, runEnd]),
+  batch,
+])
+
+export type WireEntry = z.infer<typeof wireEntry>
+
+/** Spells an entry as its JSON has it. */
+export function toWire(entry: Entry): WireEntry {
+  const placed = { seq: entry.seq, prev: entry.prev.toString('base64'), ...timesOf(entry) }
+  const { type } = entry
+  switch (type) {
+    case 'genesis': {
+      const { origin, log, product, entryKey } = entry
+      return { v: 1, type, ...placed, origin, log, product, entry_key: entryKey }
+    }
+    case 'policy': {
+      const { rule, sha256, set, target, count, unit, action, masks } = entry
+      const period = { count, unit }
+      const bound = { rule, sha256, policy_set: set }
+      return { v: 1, type, ...placed, ...bound, target, period, action, masks: [...masks] }
+    }
+    case 'run': {
+      const { run } = entry
+      if (entry.phase === 'end') {
+        const { phase, outcome, totals } = entry
+        return { v: 1, type, ...placed, phase, run, outcome, totals: [...totals] }
+      }
+      const { phase, trigger, plan, policySet, cutoff } = entry
+      return { v: 1, type, ...placed, phase, run, trigger, plan, policy_set: policySet, cutoff }
+    }
+    case 'batch': {
+      const { type: _, firstDayNotDue, children, ...rest } = entry
+      return {
+        ...rest,
+        ...placed,
+        v: 1,
+        type,
+        first_day_not_due: firstDayNotDue,
+        children: [...children],
+        evidence: { alg: 'count' },
+      }
+    }
+    default:
+      return type satisfies never
+  }
+}
+
+/** The entry that a piece of checked JSON stands for. */
+export function fromWire(wire: WireEntry): Entry {
+  const placed: Position = {
+    seq: wire.seq,
+    prev: Buffer.from(wire.prev, 'base64'),
+    ...timesOf(wire),
+  }
+  switch (wire.type) {
+    case 'genesis': {
+      const { type, origin, log, product, entry_key: entryKey } = wire
+      return { ...placed, type, origin, log, product, entryKey }
+    }
+    case 'policy': {
+      const { type, rule, sha256, policy_set: set, target, period, action, masks } = wire
+      return { ...placed, type, rule, sha256, set, target, ...period, action, masks }
+    }
+    case 'run': {
+      if (wire.phase === 'end') {
+        const { type, phase, run, outcome, totals } = wire
+        return { ...placed, type, phase, run, outcome, totals }
+      }
+      const { type, phase, run, trigger, plan, policy_set: policySet, cutoff } = wire
+      return { ...placed, type, phase, run, trigger, plan, policySet, cutoff }
+    }
+    case 'batch': {
+      const { v: _, evidence: _counted, first_day_not_due: firstDayNotDue, ...rest } = wire
+      return { ...rest, ...placed, firstDayNotDue }
+    }
+    default:
+      return wire satisfies never
+  }
+}
+
+function timesOf({ time, clock, db }: Pick<Position, 'time' | 'clock' | 'db'>) {
+  return { time, clock, db }
+}
