@@ -1,0 +1,73 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { open } from 'node:fs/promises'
+import { ConfigError } from '../base/errors.ts'
+import { signerOf, type Signer } from './signature.ts'
+
+/**
+ * Makes an entry key and writes it where nothing was: a key that is overwritten can never again
+ * sign the journal that it began. When this returns, the file is on the disk.
+ */
+export async function generateKeyFile(path: string): Promise<void> {
+  const { privateKey } = generateKeyPairSync('ed25519')
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
+  await using file = await openFile(path, 'wx')
+  await file.writeFile(pem)
+  await file.sync()
+}
+
+/** Reads the entry key; refuses one that others on this host could read. */
+export async function readKeyFile(path: string): Promise<Signer> {
+  await using file = await openFile(path, 'r')
+  // The rights of the file that was opened: asking by name again could meet another one.
+  const { mode } = await file.stat()
+  if ((mode & 0o077) !== 0) {
+    throw new ConfigError(`entry key file ${path} can be read by its group or by others`, {
+      remedy: `run: chmod 600 ${path}`,
+    })
+  }
+  const signer = signerOf(await file.readFile('utf8'))
+  if (signer === null) {
+    throw new ConfigError(`entry key file ${path} holds no Ed25519 key in PKCS#8 PEM`, {
+      remedy: `name the file that retentiond keygen made, or run: retentiond keygen ${path}`,
+    })
+  }
+  return signer
+}
+
+async function openFile(path: string, flags: 'wx' | 'r') {
+  try {
+    return await open(path, flags, 0o600)
+  } catch (error) {
+    throw explain(path, error)
+  }
+}
+
+function explain(path: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  switch (code) {
+    case 'EEXIST':
+      return new ConfigError(`entry key file ${path} is there already`, {
+        cause: error,
+        remedy: 'choose another path: the key that began a journal cannot be made again',
+      })
+    case 'ENOENT':
+      return new ConfigError(`entry key file ${path} does not exist, or its folder does not`, {
+        cause: error,
+        remedy: `run: retentiond keygen ${path}`,
+      })
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new ConfigError(`entry key file ${path} cannot be opened (${code})`, {
+        cause: error,
+        remedy: 'give the user that retentiond runs as the right to it',
+      })
+    case 'EISDIR':
+      return new ConfigError(`entry key file ${path} is a folder`, {
+        cause: error,
+        remedy: `run: retentiond keygen ${path}/entry.pem`,
+      })
+    default:
+      return error
+  }
+}
