@@ -1,0 +1,276 @@
+/**
+ * Re-derives everything a journal says about itself from the bytes of its entries, and compares it
+ * with a size and root that somebody kept elsewhere. Only that comparison shows that nothing was
+ * cut off at the end, so without it the answer is never "verified".
+ */
+import { EXIT, type ExitStatus } from '../base/errors.ts'
+import { parseEntry, type Entry } from './entry.ts'
+import {
+  EMPTY_RANGE,
+  extend,
+  leafHash,
+  NO_ENTRY,
+  rootOf,
+  type CompactRange,
+  type Hash,
+  type TreeHead,
+} from './merkle.ts'
+import { checkSignature, keyName, parseVerifierKey, type VerifierKey } from './signature.ts'
+import { checkPolicy, checkTotals, type Content, type OpenRun } from './verify-content.ts'
+
+/** One entry as it is stored or exported. */
+export type StoredEntry = {
+  readonly seq: number
+  readonly body: Buffer
+  readonly sig: Buffer
+  readonly leafHash: Hash
+}
+
+/** What verification reads: a database, an export, or a list in memory. */
+export interface JournalReader {
+  /** Number of entries that the journal claims; null if it claims nothing. Asked before `entries`. */
+  size(): Promise<number | null>
+  /** Every entry in the order of the sequence numbers. */
+  entries(): AsyncIterable<StoredEntry>
+}
+
+/** What each check is called; docs/journal-format.md lists them in the order they are made. */
+export type FindingCode =
+  | 'GAP'
+  | 'LEAF'
+  | 'ENCODING'
+  | 'CHAIN'
+  | 'ORIGIN'
+  | 'TIME'
+  | 'SIGNATURE'
+  | 'POLICY'
+  | 'TOTALS'
+  | 'TRUNCATED'
+  | 'ROOT'
+
+/** Something that an untouched journal cannot show. */
+export type Finding = { readonly code: FindingCode; readonly seq: number; readonly message: string }
+
+/** Something worth knowing that proves nothing: clocks apart, a run cut short. */
+export type Remark = {
+  readonly code: 'CLOCK' | 'UNFINISHED'
+  readonly seq: number
+  readonly message: string
+}
+
+export type VerifyOptions = {
+  /** The entry key as kept elsewhere; null takes the one that the journal names itself. */
+  readonly trustKey: VerifierKey | null
+  /** Size and root as kept elsewhere; null leaves the end of the journal unproven. */
+  readonly expected: TreeHead | null
+}
+
+export type Verdict = 'verified' | 'unanchored' | 'tampered'
+
+export type VerifyReport = {
+  readonly verdict: Verdict
+  /** Null if entry 0 is missing or unreadable. */
+  readonly origin: string | null
+  readonly head: TreeHead
+  readonly expected: TreeHead | null
+  /** Where the key came from that the signatures were checked with; null if there was none. */
+  readonly key: 'given' | 'journal' | null
+  /** By sequence number; at most `KEPT`. */
+  readonly findings: readonly Finding[]
+  readonly findingCount: number
+  readonly remarks: readonly Remark[]
+  readonly remarkCount: number
+}
+
+/** Findings and remarks kept in a report: a ruined journal must not fill the memory. */
+const KEPT = 100
+
+/** Database and daemon clock may differ by so much before it is remarked. */
+const CLOCK_SKEW_MS = 300_000
+
+/** The exit status of `journal verify`. */
+export function exitOf(verdict: Verdict): ExitStatus {
+  switch (verdict) {
+    case 'verified':
+      return EXIT.done
+    case 'unanchored':
+      return EXIT.refused
+    case 'tampered':
+      return EXIT.failed
+    default:
+      return verdict satisfies never
+  }
+}
+
+/** Reads the journal once, from its first entry to its last, and reports everything it finds. */
+export async function verify(reader: JournalReader, options: VerifyOptions): Promise<VerifyReport> {
+  const claimed = await reader.size()
+  const walk = startOf(options)
+  for await (const stored of reader.entries()) visit(walk, stored)
+  checkEnd(walk, claimed)
+  for (const [run, { seq }] of walk.runs) {
+    remark(walk, { code: 'UNFINISHED', seq, message: `run ${run} has no end` })
+  }
+  return reportOf(walk)
+}
+
+/** Where the reading stands. Changed by each entry; no larger than the rules and open runs. */
+type Walk = Content & {
+  readonly options: VerifyOptions
+  next: number
+  range: CompactRange
+  prev: Hash
+  time: string
+  origin: string | null
+  key: VerifierKey | null
+  rootAtExpected: Hash | null
+  readonly findings: Finding[]
+  findingCount: number
+  readonly remarks: Remark[]
+  remarkCount: number
+}
+
+function startOf(options: VerifyOptions): Walk {
+  return {
+    options,
+    next: 0,
+    range: EMPTY_RANGE,
+    prev: NO_ENTRY,
+    time: '',
+    origin: null,
+    key: options.trustKey,
+    rootAtExpected: null,
+    policies: new Map(),
+    runs: new Map<string, OpenRun>(),
+    findings: [],
+    findingCount: 0,
+    remarks: [],
+    remarkCount: 0,
+  }
+}
+
+function visit(walk: Walk, stored: StoredEntry): void {
+  const { seq, body } = stored
+  if (seq !== walk.next) {
+    const message =
+      seq > walk.next ? `entries ${walk.next} to ${seq - 1} are missing` : 'comes twice'
+    find(walk, { code: 'GAP', seq: Math.min(seq, walk.next), message })
+  }
+  const leaf = leafHash(body)
+  if (!leaf.equals(stored.leafHash)) {
+    find(walk, { code: 'LEAF', seq, message: 'the stored leaf hash is not that of the body' })
+  }
+  const { entry, fault } = parseEntry(body)
+  if (entry === undefined) find(walk, { code: 'ENCODING', seq, message: `the body ${fault}` })
+  else checkPlace(walk, seq, entry)
+  checkSigned(walk, stored)
+  if (entry !== undefined) checkContent(walk, entry)
+
+  walk.next = seq + 1
+  walk.prev = leaf
+  walk.range = extend(walk.range, leaf)
+  if (walk.range.size === walk.options.expected?.size) walk.rootAtExpected = rootOf(walk.range)
+}
+
+/** What binds an entry to its place: number, predecessor, genesis, time. */
+function checkPlace(walk: Walk, seq: number, entry: Entry): void {
+  if (entry.seq !== seq) {
+    find(walk, { code: 'CHAIN', seq, message: `the body says it is entry ${entry.seq}` })
+  }
+  if (!entry.prev.equals(walk.prev)) {
+    find(walk, { code: 'CHAIN', seq, message: 'prev is not the leaf hash of the entry before' })
+  }
+  if ((entry.type === 'genesis') !== (seq === 0)) {
+    find(walk, { code: 'CHAIN', seq, message: 'the genesis is entry 0, and no other entry is one' })
+  }
+  if (entry.type === 'genesis' && seq === 0) takeGenesis(walk, entry)
+  if (entry.time < walk.time) {
+    find(walk, { code: 'TIME', seq, message: `its time is before that of the entry before` })
+  }
+  walk.time = entry.time
+  const skew = Math.abs(Date.parse(entry.time) - Date.parse(entry.clock))
+  if (skew > CLOCK_SKEW_MS) {
+    const seconds = Math.round(skew / 1000)
+    remark(walk, { code: 'CLOCK', seq, message: `the two clocks are ${seconds} s apart` })
+  }
+}
+
+function takeGenesis(walk: Walk, genesis: Extract<Entry, { type: 'genesis' }>): void {
+  walk.origin = genesis.origin
+  if (walk.options.trustKey === null) {
+    walk.key = parseVerifierKey(genesis.entryKey)
+    return
+  }
+  if (walk.options.trustKey.name !== keyName(genesis.origin)) {
+    const message = `the journal is ${genesis.origin}, and the trusted key belongs to another`
+    find(walk, { code: 'ORIGIN', seq: 0, message })
+  }
+}
+
+function checkSigned(walk: Walk, { seq, body, sig }: StoredEntry): void {
+  const origin = walk.origin ?? originOf(walk.options.trustKey)
+  if (walk.key !== null && origin !== null && checkSignature(walk.key, { origin, body, sig }))
+    return
+  find(walk, { code: 'SIGNATURE', seq, message: 'the signature is not that of the entry key' })
+}
+
+/** The origin that a trusted key speaks for: needed when entry 0 cannot be read. */
+function originOf(key: VerifierKey | null): string | null {
+  return key === null ? null : key.name.replace(/\/entry$/, '')
+}
+
+function checkContent(walk: Walk, entry: Entry): void {
+  const policy = checkPolicy(walk, entry)
+  if (policy !== null) find(walk, { code: 'POLICY', seq: entry.seq, message: policy })
+  const totals = checkTotals(walk, entry)
+  if (totals !== null) find(walk, { code: 'TOTALS', seq: entry.seq, message: totals })
+}
+
+/** What only the whole shows: is it as long as it says, and as somebody else remembers? */
+function checkEnd(walk: Walk, claimed: number | null): void {
+  const { expected } = walk.options
+  const { size } = walk.range
+  if (claimed !== null && claimed > size) {
+    const message = `the head counts ${claimed} entries, and ${size} are there`
+    find(walk, { code: 'TRUNCATED', seq: size, message })
+  }
+  if (expected === null) return
+  if (size < expected.size) {
+    const message = `${expected.size} entries are expected, and ${size} are there`
+    find(walk, { code: 'TRUNCATED', seq: size, message })
+  } else if (walk.rootAtExpected?.equals(expected.root) !== true) {
+    const message = `the root of the first ${expected.size} entries is not the expected one`
+    find(walk, { code: 'ROOT', seq: expected.size - 1, message })
+  }
+}
+
+function reportOf(walk: Walk): VerifyReport {
+  const { origin, options, findings, findingCount, remarks, remarkCount } = walk
+  const given = options.trustKey === null ? 'journal' : 'given'
+  return {
+    verdict: verdictOf(walk),
+    origin,
+    head: { size: walk.range.size, root: rootOf(walk.range) },
+    expected: options.expected,
+    key: walk.key === null ? null : given,
+    findings: findings.toSorted((one, other) => one.seq - other.seq),
+    findingCount,
+    remarks,
+    remarkCount,
+  }
+}
+
+function verdictOf({ findingCount, options }: Walk): Verdict {
+  if (findingCount > 0) return 'tampered'
+  return options.expected === null ? 'unanchored' : 'verified'
+}
+
+function find(walk: Walk, finding: Finding): void {
+  walk.findingCount += 1
+  if (walk.findings.length < KEPT) walk.findings.push(finding)
+}
+
+function remark(walk: Walk, one: Remark): void {
+  walk.remarkCount += 1
+  if (walk.remarks.length < KEPT) walk.remarks.push(one)
+}
