@@ -1,10 +1,10 @@
-import { sql, type Kysely } from 'kysely'
+import { sql, type QueryExecutorProvider } from 'kysely'
 import { printTable, type TableName } from '../base/names.ts'
 import type { Catalog, DatabaseFacts, Table } from './catalog.ts'
 
 /** Reads from pg_catalog what is known of `names` and of every table with a foreign key into them. */
-export async function inspectCatalog<DB>(
-  db: Kysely<DB>,
+export async function inspectCatalog(
+  db: QueryExecutorProvider,
   names: readonly TableName[],
 ): Promise<Catalog> {
   const [database, tables, known] = [
@@ -15,7 +15,7 @@ export async function inspectCatalog<DB>(
   return { database, known, tables: new Map(tables.map((table) => [printTable(table), table])) }
 }
 
-export async function inspectDatabase<DB>(db: Kysely<DB>): Promise<DatabaseFacts> {
+export async function inspectDatabase(db: QueryExecutorProvider): Promise<DatabaseFacts> {
   const { rows } = await sql<DatabaseFacts>`
     select
       current_database() as name,
@@ -27,7 +27,7 @@ export async function inspectDatabase<DB>(db: Kysely<DB>): Promise<DatabaseFacts
   return rows[0] as DatabaseFacts
 }
 
-async function inspectNames<DB>(db: Kysely<DB>): Promise<readonly string[]> {
+async function inspectNames(db: QueryExecutorProvider): Promise<readonly string[]> {
   const { rows } = await sql<{ name: string }>`
     select nspname || '.' || relname as name
     from pg_class
@@ -44,8 +44,8 @@ async function inspectNames<DB>(db: Kysely<DB>): Promise<readonly string[]> {
  * Reads `names` and, walking inbound foreign keys to the end, every table from which a row could
  * stand in the way. One statement, so that the tables are seen as of one moment.
  */
-export async function inspectTables<DB>(
-  db: Kysely<DB>,
+export async function inspectTables(
+  db: QueryExecutorProvider,
   names: readonly TableName[],
 ): Promise<readonly Table[]> {
   const { rows } = await sql<{ table: Table }>`

@@ -1,0 +1,184 @@
+import { sql, type QueryExecutorProvider } from 'kysely'
+import type { Rule } from '../policy/policy.ts'
+import type { FittedRule, Moment } from '../catalog/fitted.ts'
+
+/** Where a plan stands: an instant of the database's clock, or a day somebody asks about. */
+export type Cutoff =
+  { readonly kind: 'instant'; readonly at: string } | { readonly kind: 'day'; readonly day: string }
+
+/** The values between which a period start is plausible and past: `from <= start < before`. */
+export type Range = { readonly from: string; readonly before: string }
+
+/**
+ * The law of time for one rule at one cutoff, worked out by PostgreSQL and then only compared with.
+ *
+ * The start day is the local day of the period start; the retention end is the start day plus the
+ * period (the last day of the month if it has no such day); a record is due when today is after it
+ * (the way of counting of Regulation (EEC, Euratom) 1182/71, article 3(1) to (3)). Days and whole
+ * units are monotone, so that is the same as: the start day is before `firstDayNotDue`, the
+ * smallest day whose retention end is today or later.
+ */
+export type Boundary = {
+  /** Calendar days, YYYY-MM-DD, in the rule's zone. */
+  readonly today: string
+  readonly firstDayNotDue: string
+  readonly date: Range
+  readonly instant: Range
+  /** For timestamps without time zone, by the zone of their wall clock. */
+  readonly local: ReadonlyMap<string, Range>
+}
+
+type BoundaryRow = {
+  readonly zone: string
+  readonly today: string
+  readonly first_day: string
+  readonly plausible: string
+  readonly instant_from: string
+  readonly instant_before: string
+  readonly local_from: string
+  readonly local_before: string
+}
+
+/** Computes the boundary of a rule; one statement, which reads no table. */
+export async function readBoundary(
+  db: QueryExecutorProvider,
+  fitted: Pick<FittedRule, 'rule' | 'start'>,
+  cutoff: Cutoff,
+): Promise<Boundary> {
+  const { rule } = fitted
+  const zones = [...new Set([rule.zone, ...momentsOf(fitted).flatMap((moment) => zoneOf(moment))])]
+  const { rows } = await sql<BoundaryRow>`
+    with
+      given as (
+        select
+          ${todayAt(rule, cutoff)} as today,
+          ${periodOf(rule)} as period,
+          cast(${rule.plausibleFrom}::text as date) as plausible
+      ),
+      days as (
+        select
+          today,
+          plausible,
+          (
+            -- Month ends move the answer by three days at most.
+            select min(day)
+            from generate_series(-5, 5) as step
+            cross join lateral (select (today - period)::date + step as day) as candidate
+            where (day + period)::date >= today
+          ) as first_day
+        from given
+      ),
+      bounds as (
+        select
+          today,
+          plausible,
+          first_day,
+          ${firstInstantOf(sql`first_day`, rule.zone)} as instant_before,
+          ${firstInstantOf(sql`plausible`, rule.zone)} as instant_from
+        from days
+      )
+    select
+      zone,
+      today::text,
+      first_day::text,
+      plausible::text,
+      instant_from::text,
+      instant_before::text,
+      case when zone = ${rule.zone}::text then plausible::timestamp else ${lateLocalFrom} end::text as local_from,
+      case when zone = ${rule.zone}::text then first_day::timestamp else ${lateLocalBefore} end::text as local_before
+    from bounds
+    cross join unnest(${zones}::text[]) as zone`.execute(db)
+  return boundaryOf(rows)
+}
+
+function boundaryOf(rows: readonly BoundaryRow[]): Boundary {
+  const [first] = rows
+  if (first === undefined) throw new RangeError('PostgreSQL returned no boundary')
+  return {
+    today: first.today,
+    firstDayNotDue: first.first_day,
+    date: { from: first.plausible, before: first.first_day },
+    instant: { from: first.instant_from, before: first.instant_before },
+    local: new Map(
+      rows.map((row) => [row.zone, { from: row.local_from, before: row.local_before }]),
+    ),
+  }
+}
+
+function momentsOf({ start }: Pick<FittedRule, 'start'>): readonly Moment[] {
+  if (start.kind === 'column') return [start.moment]
+  return start.none === null ? [start.moment] : [start.moment, start.none]
+}
+
+function zoneOf(moment: Moment): readonly string[] {
+  return moment.frame.kind === 'local' ? [moment.frame.zone] : []
+}
+
+function todayAt(rule: Rule, cutoff: Cutoff) {
+  return cutoff.kind === 'day'
+    ? sql`cast(${cutoff.day}::text as date)`
+    : sql`(cast(${cutoff.at}::text as timestamptz) at time zone ${rule.zone}::text)::date`
+}
+
+function periodOf({ keep }: Rule) {
+  switch (keep.unit) {
+    case 'day':
+      return sql`make_interval(days => ${keep.count}::int)`
+    case 'week':
+      return sql`make_interval(weeks => ${keep.count}::int)`
+    case 'month':
+      return sql`make_interval(months => ${keep.count}::int)`
+    case 'year':
+      return sql`make_interval(years => ${keep.count}::int)`
+    default:
+      return keep.unit satisfies never
+  }
+}
+
+/**
+ * The least instant whose local day is `day` or later. Not `day::timestamp at time zone`: where
+ * midnight comes twice (Azores, Havana, St John's) that is the second one, up to a day early for
+ * what starts between the two. Searched by the minute, then by the second, since offsets before
+ * standard time have seconds; no zone ever turned back across midnight for less than a minute.
+ */
+function firstInstantOf(day: ReturnType<typeof sql>, zone: string) {
+  return sql`(
+    select min(second)
+    from (
+      select min(minute) as minute
+      from generate_series(
+        (${day}::timestamp at time zone 'UTC') - interval '26 hours',
+        (${day}::timestamp at time zone 'UTC') + interval '26 hours',
+        interval '1 minute'
+      ) as minute
+      where (minute at time zone ${zone}::text)::date >= ${day}
+    ) as coarse
+    cross join generate_series(
+      coarse.minute - interval '59 seconds', coarse.minute, interval '1 second'
+    ) as second
+    where (second at time zone ${zone}::text)::date >= ${day}
+  )`
+}
+
+/**
+ * A wall clock in another zone than the rule's can mean two instants in a repeated hour. The bound
+ * is the earliest wall clock that any instant from the boundary on can show, so that a row below
+ * it lies before the boundary however it is read: late by an hour at most, never early. Between
+ * two looks a minute apart the clock may have been turned back, hence the minute taken off.
+ */
+const lateLocalBefore = sql`(
+  select min(
+    ((instant_before + minute * interval '1 minute') at time zone zone)
+    - case when minute > 0 then interval '1 minute' else interval '0' end
+  )
+  from generate_series(0, 1560) as minute
+)`
+
+/** The mirror image for the plausible side: a row from it on is plausible however it is read. */
+const lateLocalFrom = sql`(
+  select max(
+    ((instant_from - minute * interval '1 minute') at time zone zone)
+    + case when minute > 0 then interval '1 minute' else interval '0' end
+  )
+  from generate_series(0, 1560) as minute
+)`

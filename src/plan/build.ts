@@ -1,0 +1,94 @@
+import { DateTime } from 'luxon'
+import { isStructural } from '../catalog/fit-masks.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import { printTable } from '../base/names.ts'
+import { printPeriod } from '../policy/period.ts'
+import type { Boundary } from './boundary.ts'
+import type { Census } from './census.ts'
+import { planDigest, rowsPlanned, type Plan, type PlannedRule, type Refusal } from './plan.ts'
+
+export type Counted = {
+  readonly fitted: FittedRule
+  readonly boundary: Boundary
+  readonly census: Census
+}
+
+export type PlanFacts = Pick<
+  Plan,
+  'createdAt' | 'asOf' | 'database' | 'policyDigest' | 'catalogFingerprint' | 'tables'
+>
+
+/** Decides what a run would do. Reads nothing, changes nothing. */
+export function buildPlan(facts: PlanFacts, counted: readonly Counted[]): Plan {
+  const plan = {
+    enforceable: facts.asOf === null,
+    ...facts,
+    rules: counted.map((each) => planRule(each)),
+  }
+  return { ...plan, digest: planDigest(plan) }
+}
+
+function planRule({ fitted, boundary, census }: Counted): PlannedRule {
+  const { rule } = fitted
+  return {
+    rule: rule.id,
+    title: rule.title,
+    source: rule.register?.source ?? null,
+    digest: rule.digest,
+    table: printTable(rule.table),
+    action: rule.action.kind,
+    mode: rule.mode,
+    keep: printPeriod(rule.keep),
+    today: boundary.today,
+    firstDayNotDue: boundary.firstDayNotDue,
+    counts: census.counts,
+    children: census.children,
+    oldestDueMonths: ageInMonths(census.oldestDue, boundary.today),
+    limits: rule.limits,
+    columns: columnsOf(fitted),
+    refusal: refusalOf(fitted, census),
+  }
+}
+
+/** Limits refuse the whole rule; they never trim it. */
+function refusalOf({ rule }: FittedRule, census: Census): Refusal | null {
+  const { counts } = census
+  if (rule.start.kind === 'event' && rule.start.none === 'error' && counts.neverExpires > 0) {
+    return {
+      code: 'records_without_event',
+      message: `${counts.neverExpires} records have no related row, and the rule says that is an error`,
+    }
+  }
+  const acted = rowsPlanned(census)
+  if (acted > rule.limits.maxRows) {
+    return {
+      code: 'over_max_rows',
+      message: `${acted} rows would go, children counted; the limit is ${rule.limits.maxRows} (limits.max_rows)`,
+    }
+  }
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
+  const percent = total === 0 ? 0 : (100 * counts.due) / total
+  if (percent > rule.limits.maxPercent) {
+    return {
+      code: 'over_max_percent',
+      message: `${counts.due} of ${total} rows are due (${percent.toFixed(1)} %); the limit is ${rule.limits.maxPercent} % (limits.max_percent)`,
+    }
+  }
+  return null
+}
+
+function ageInMonths(startDay: string | null, today: string): number | null {
+  if (startDay === null) return null
+  const start = DateTime.fromISO(startDay, { zone: 'UTC' })
+  const { months } = DateTime.fromISO(today, { zone: 'UTC' }).diff(start, 'months')
+  return Math.floor(months)
+}
+
+function columnsOf({ rule, table }: FittedRule): PlannedRule['columns'] {
+  if (rule.action.kind === 'purge') return []
+  const masks = new Map(rule.action.masks.map((mask) => [mask.column, mask.strategy.kind]))
+  return table.columns.map((column) => ({
+    column: column.name,
+    becomes: masks.get(column.name) ?? (isStructural(column, table) ? 'structural' : 'keep'),
+  }))
+}

@@ -1,0 +1,173 @@
+import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
+import { printTable } from '../base/names.ts'
+import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
+import { columnId, conjunction, tableId } from '../db/governed.ts'
+import type { Boundary } from './boundary.ts'
+import { matches } from './condition.ts'
+import {
+  goesAlong,
+  going,
+  isActionable,
+  isBlocked,
+  isDeciding,
+  isDone,
+  isDue,
+  isInClass,
+} from './due.ts'
+import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
+
+/**
+ * Every row of the governed table, counted once: `due` may be acted on now, `blocked` and
+ * `deciding` are due and spared, `done` were anonymised before, `running` end later, `open` and
+ * `neverExpires` have no end, `outside` are rows that the rule does not speak of.
+ */
+export type Verdict =
+  | 'due'
+  | 'blocked'
+  | 'deciding'
+  | 'done'
+  | 'running'
+  | 'open'
+  | 'implausible'
+  | 'neverExpires'
+  | 'outside'
+
+export type Census = {
+  readonly counts: Readonly<Record<Verdict, number>>
+  /** Rows of each `with_parent` table that would go along with the due rows. */
+  readonly children: readonly { readonly table: string; readonly rows: number }[]
+  /** Start day of the longest due row, YYYY-MM-DD; stays in this process, reports show an age. */
+  readonly oldestDue: string | null
+}
+
+const NONE: Readonly<Record<Verdict, number>> = {
+  due: 0,
+  blocked: 0,
+  deciding: 0,
+  done: 0,
+  running: 0,
+  open: 0,
+  implausible: 0,
+  neverExpires: 0,
+  outside: 0,
+}
+
+/** Counts what a run of the rule would meet. Reads every row of the table once. */
+export async function takeCensus(
+  db: QueryExecutorProvider,
+  fitted: FittedRule,
+  boundary: Boundary,
+): Promise<Census> {
+  const law = { rule: fitted.rule, boundary }
+  const { rows } = await sql<{ verdict: Verdict; rows: string; oldest: string | null }>`
+    select verdict, count(*)::text as rows, min(day)::text as oldest
+    from (
+      select ${verdictOf(fitted, law)} as verdict, ${startDay(fitted.start, law)} as day
+      from ${tableId(fitted.table)} as row
+      ${eventsOf(fitted.start, law)}
+    ) as judged
+    group by verdict`.execute(db)
+  const counts = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
+  const due = rows.find((row) => row.verdict === 'due')
+  return {
+    counts: { ...NONE, ...counts },
+    children: due === undefined ? [] : await countChildren(db, fitted, boundary),
+    oldestDue: due?.oldest ?? null,
+  }
+}
+
+function verdictOf(fitted: FittedRule, law: Law): RawBuilder<unknown> {
+  return sql`
+    case
+      when (${isInClass(fitted)}) is not true then 'outside'
+      when ${isDue(fitted, law.boundary)} then
+        case
+          when ${isDone(fitted)} then 'done'
+          when ${isBlocked(fitted)} then 'blocked'
+          when ${isDeciding(fitted)} then 'deciding'
+          else 'due'
+        end
+      when ${hasNoStart(fitted.start, law)} then 'neverExpires'
+      when ${isImplausibleRow(fitted.start, law)} then 'implausible'
+      when ${isOpenRow(fitted.start, law)} then 'open'
+      else 'running'
+    end`
+}
+
+function hasNoStart(start: FittedStart, law: Law): RawBuilder<boolean> {
+  if (start.kind === 'column') return sql<boolean>`false`
+  if (start.none === null) return sql<boolean>`(events.related is null)`
+  const { column, frame } = start.none
+  return sql<boolean>`(events.related is null and ${isOpen(columnId('row', column), frame, law)})`
+}
+
+function isImplausibleRow(start: FittedStart, law: Law): RawBuilder<boolean> {
+  if (start.kind === 'column') {
+    return isImplausible(columnId('row', start.moment.column), start.moment.frame, law)
+  }
+  if (start.none === null) return sql<boolean>`(events.implausible > 0)`
+  const fallback = isImplausible(columnId('row', start.none.column), start.none.frame, law)
+  return sql<boolean>`(events.implausible > 0 or (events.related is null and ${fallback}))`
+}
+
+function isOpenRow(start: FittedStart, law: Law): RawBuilder<boolean> {
+  if (start.kind === 'event') return sql<boolean>`(events.open > 0)`
+  return isOpen(columnId('row', start.moment.column), start.moment.frame, law)
+}
+
+function startDay(start: FittedStart, law: Law): RawBuilder<unknown> {
+  if (start.kind === 'column') {
+    return dayOf(columnId('row', start.moment.column), start.moment.frame, law)
+  }
+  if (start.none === null) return sql`events.latest`
+  return sql`coalesce(
+    events.latest, ${dayOf(columnId('row', start.none.column), start.none.frame, law)}
+  )`
+}
+
+/** The related rows of each record, summed up: one pass over the source. */
+function eventsOf(start: FittedStart, law: Law): RawBuilder<unknown> {
+  if (start.kind === 'column') return sql``
+  const value = columnId('event', start.moment.column)
+  const open = isOpen(value, start.moment.frame, law)
+  const declared =
+    start.open === null
+      ? sql<boolean>`false`
+      : sql<boolean>`${matches(start.open, start.source, 'event')} is true`
+  const links = start.links.map(({ source, own }, position) => ({
+    source: columnId('event', source.name),
+    own: columnId('row', own.name),
+    alias: sql.id(`link_${position + 1}`),
+  }))
+  return sql`
+    left join (
+      select
+        ${sql.join(links.map(({ source, alias }) => sql`${source} as ${alias}`))},
+        count(*) as related,
+        count(*) filter (where ${open} or ${declared}) as open,
+        count(*) filter (where ${isImplausible(value, start.moment.frame, law)}) as implausible,
+        max(${dayOf(value, start.moment.frame, law)}) as latest
+      from ${tableId(start.source)} as event
+      group by ${sql.join(links.map(({ source }) => source))}
+    ) as events
+    on ${conjunction(links.map(({ own, alias }) => sql`${own} = events.${alias}`))}`
+}
+
+async function countChildren(
+  db: QueryExecutorProvider,
+  fitted: FittedRule,
+  boundary: Boundary,
+): Promise<Census['children']> {
+  const counted: { table: string; rows: number }[] = []
+  for (const child of fitted.children) {
+    const { rows } = await sql<{ rows: string }>`
+      select count(*)::text as rows
+      from ${tableId(child.table)} as ${sql.id(going(fitted, child))}
+      where exists (
+        select from ${tableId(fitted.table)} as row
+        where ${goesAlong(fitted, child)} and ${isActionable(fitted, boundary)}
+      )`.execute(db)
+    counted.push({ table: printTable(child.table), rows: Number(rows[0]?.rows ?? 0) })
+  }
+  return counted
+}

@@ -1,0 +1,113 @@
+/** The plan as a JSON file: snake_case like the policies, versioned, and read back with suspicion. */
+import { z } from 'zod'
+import type { Json } from '../base/canonical.ts'
+import { ConfigError, RefusedError } from '../base/errors.ts'
+import { planDigest, type Plan } from './plan.ts'
+
+/** Raised when a field changes its meaning or goes away; new fields do not raise it. */
+const SCHEMA_VERSION = 1
+
+const count = z.int().min(0)
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
+const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
+const childRows = z.array(z.strictObject({ table: z.string(), rows: count })).readonly()
+
+const plannedRule = z.strictObject({
+  rule: z.string(),
+  title: z.string(),
+  source: z.string().nullable(),
+  digest,
+  table: z.string(),
+  action: z.enum(['purge', 'anonymise']),
+  mode: z.enum(['report', 'enforce']),
+  keep: z.string(),
+  today: day,
+  firstDayNotDue: day,
+  counts: z.strictObject({
+    due: count,
+    blocked: count,
+    deciding: count,
+    done: count,
+    running: count,
+    open: count,
+    implausible: count,
+    neverExpires: count,
+    outside: count,
+  }),
+  children: childRows,
+  oldestDueMonths: count.nullable(),
+  limits: z.strictObject({ maxRows: count, maxPercent: z.number() }),
+  columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
+  refusal: z
+    .strictObject({
+      code: z.enum(['over_max_rows', 'over_max_percent', 'records_without_event', 'not_approved']),
+      message: z.string(),
+    })
+    .nullable(),
+})
+
+const planFile = z.strictObject({
+  schemaVersion: z.literal(SCHEMA_VERSION),
+  enforceable: z.boolean(),
+  createdAt: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/),
+  asOf: day.nullable(),
+  database: z.strictObject({ name: z.string(), systemIdentifier: z.string() }),
+  policyDigest: digest,
+  catalogFingerprint: digest,
+  tables: z.array(z.strictObject({ table: z.string(), fingerprint: digest })).readonly(),
+  rules: z.array(plannedRule).readonly(),
+  digest,
+})
+
+/** Prints the plan as its file holds it. */
+export function renderPlanFile(plan: Plan): string {
+  return `${JSON.stringify(renamed({ schemaVersion: SCHEMA_VERSION, ...plan }, toSnake), null, 2)}\n`
+}
+
+/** Reads a plan file back. A file that was edited is refused: its digest no longer fits. */
+export function parsePlanFile(file: string, text: string): Plan {
+  const parsed = planFile.safeParse(renamed(readJson(file, text), toCamel))
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw new ConfigError(
+      `${file} is not a plan of this version: ${issue?.path.join('.') ?? ''} ${issue?.message ?? ''}`,
+      { remedy: 'make it with: retentiond plan -o plan.json' },
+    )
+  }
+  const { schemaVersion: _version, ...plan } = parsed.data
+  const { digest: stated, ...rest } = plan
+  if (planDigest(rest) !== stated) {
+    throw new RefusedError(`${file} was changed after it was made: its digest does not fit`, {
+      remedy: 'make a new plan',
+    })
+  }
+  return plan
+}
+
+function readJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new ConfigError(`${file} is not JSON`, {
+      cause: error,
+      remedy: 'make it with: retentiond plan -o plan.json',
+    })
+  }
+}
+
+/** Renames the keys of every object; a plan has no key that comes from data. */
+function renamed(value: unknown, rename: (key: string) => string): Json {
+  if (Array.isArray(value)) return value.map((item) => renamed(item, rename))
+  if (value === null || typeof value !== 'object') return value as Json
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [rename(key), renamed(item, rename)]),
+  )
+}
+
+function toSnake(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+function toCamel(key: string): string {
+  return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}

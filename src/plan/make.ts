@@ -1,0 +1,86 @@
+import { sql, type Kysely, type QueryExecutorProvider } from 'kysely'
+import { invariant } from '../base/errors.ts'
+import { printTable } from '../base/names.ts'
+import type { Catalog, Table } from '../catalog/catalog.ts'
+import { fingerprint } from '../catalog/fingerprint.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import { inSnapshot } from '../db/transaction.ts'
+import { readBoundary, type Cutoff } from './boundary.ts'
+import { buildPlan, type Counted } from './build.ts'
+import { takeCensus } from './census.ts'
+import type { Plan } from './plan.ts'
+
+/** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
+export type Stand =
+  | { readonly kind: 'now' }
+  | { readonly kind: 'instant'; readonly at: string }
+  | { readonly kind: 'day'; readonly day: string }
+
+export type PlanRequest = {
+  readonly policyDigest: string
+  readonly catalog: Catalog
+  /** In the order of a run. */
+  readonly rules: readonly FittedRule[]
+  readonly stand: Stand
+}
+
+/** Counts every rule on one snapshot of the database and builds the plan of it. */
+export async function makePlan<DB>(db: Kysely<DB>, request: PlanRequest): Promise<Plan> {
+  const { catalog, rules, stand } = request
+  return inSnapshot(db, async (trx) => {
+    const now = await readInstant(trx)
+    // Instants of one form compare as text does.
+    const createdAt = stand.kind === 'instant' && stand.at < now ? stand.at : now
+    const cutoff: Cutoff = stand.kind === 'day' ? stand : { kind: 'instant', at: createdAt }
+    const counted: Counted[] = []
+    for (const fitted of rules) {
+      const boundary = await readBoundary(trx, fitted, cutoff)
+      counted.push({ fitted, boundary, census: await takeCensus(trx, fitted, boundary) })
+    }
+    const { name, systemIdentifier } = catalog.database
+    return buildPlan(
+      {
+        createdAt,
+        asOf: stand.kind === 'day' ? stand.day : null,
+        database: { name, systemIdentifier },
+        policyDigest: request.policyDigest,
+        ...fingerprints(tablesReached(rules, catalog)),
+      },
+      counted,
+    )
+  })
+}
+
+function fingerprints(tables: readonly Table[]): Pick<Plan, 'catalogFingerprint' | 'tables'> {
+  return {
+    catalogFingerprint: fingerprint(tables),
+    tables: tables.map((table) => ({
+      table: printTable(table),
+      fingerprint: fingerprint([table]),
+    })),
+  }
+}
+
+/** The tables whose shape the rules depend on. */
+export function tablesReached(
+  rules: readonly Pick<FittedRule, 'reaches'>[],
+  catalog: Pick<Catalog, 'tables'>,
+): readonly Table[] {
+  const names = new Set(rules.flatMap((rule) => rule.reaches.map((table) => printTable(table))))
+  return [...names].map((name) => {
+    const table = catalog.tables.get(name)
+    invariant(table !== undefined, `table ${name} was fitted but not inspected`)
+    return table
+  })
+}
+
+/** The database's clock; ISO 8601 with microseconds, UTC. */
+export async function readInstant(db: QueryExecutorProvider): Promise<string> {
+  const { rows } = await sql<{ at: string }>`
+    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at`.execute(
+    db,
+  )
+  const [row] = rows
+  invariant(row !== undefined, 'PostgreSQL returned no time')
+  return row.at
+}

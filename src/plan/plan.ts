@@ -1,0 +1,72 @@
+import { digestOf } from '../base/canonical.ts'
+import type { Verdict } from './census.ts'
+
+/**
+ * What a run at this cutoff would do, as a value: `plan` prints it, `enforce` carries it out. It
+ * holds counts, names and digests, never a value or key of a row.
+ */
+export type Plan = {
+  /** False for a plan as of another day: nobody may carry it out. */
+  readonly enforceable: boolean
+  /** The instant on the database's clock at which the plan was made; ISO 8601, UTC. */
+  readonly createdAt: string
+  /** The day a plan as of another day stands at; null for a plan of now. */
+  readonly asOf: string | null
+  readonly database: { readonly name: string; readonly systemIdentifier: string }
+  /** Digest of the policy set. */
+  readonly policyDigest: string
+  /** Fingerprint of every table that the rules reach. */
+  readonly catalogFingerprint: string
+  /** The same for each table, so that a stale plan can say which one moved. */
+  readonly tables: readonly { readonly table: string; readonly fingerprint: string }[]
+  /** In the order in which a run takes them: readers first, then what they read. */
+  readonly rules: readonly PlannedRule[]
+  /** SHA-256 over everything above. */
+  readonly digest: string
+}
+
+export type PlannedRule = {
+  readonly rule: string
+  readonly title: string
+  /** The sentence of the policy that the rule carries out, if it says so. */
+  readonly source: string | null
+  /** Digest of the rule. */
+  readonly digest: string
+  readonly table: string
+  readonly action: 'purge' | 'anonymise'
+  readonly mode: 'report' | 'enforce'
+  /** As people read it: `10 years`. */
+  readonly keep: string
+  readonly today: string
+  readonly firstDayNotDue: string
+  readonly counts: Readonly<Record<Verdict, number>>
+  /** Rows that go along with the due rows, by table. */
+  readonly children: readonly { readonly table: string; readonly rows: number }[]
+  /** Age of the longest due record in whole months since its period start; null if none is due. */
+  readonly oldestDueMonths: number | null
+  readonly limits: { readonly maxRows: number; readonly maxPercent: number }
+  /** What an anonymisation does to each column; empty for a purge. */
+  readonly columns: readonly { readonly column: string; readonly becomes: string }[]
+  readonly refusal: Refusal | null
+}
+
+/** Why a plan will not carry a rule out. */
+export type Refusal = {
+  readonly code: 'over_max_rows' | 'over_max_percent' | 'records_without_event' | 'not_approved'
+  readonly message: string
+}
+
+/** Rows that a run of the rule would act on, children counted. */
+export function rowsPlanned(rule: Pick<PlannedRule, 'counts' | 'children'>): number {
+  return rule.children.reduce((sum, child) => sum + child.rows, rule.counts.due)
+}
+
+/** True if the run would act on the rule's rows. */
+export function willAct(rule: PlannedRule): boolean {
+  return rule.mode === 'enforce' && rule.refusal === null && rowsPlanned(rule) > 0
+}
+
+/** Names the plan: any change of a field gives another digest. */
+export function planDigest(plan: Omit<Plan, 'digest'>): string {
+  return digestOf({ version: 1, ...plan })
+}

@@ -1,0 +1,150 @@
+import { rowsPlanned, willAct, type Plan, type PlannedRule } from './plan.ts'
+
+const WIDTH = 100
+
+/** Renders a plan to be read in a minute on a terminal of 100 columns. */
+export function renderPlan(plan: Plan): string {
+  return `${[...header(plan), '', ...table(plan.rules), '', ...plan.rules.flatMap(paragraph), ...closing(plan)].join('\n')}\n`
+}
+
+function header(plan: Plan): readonly string[] {
+  const at = `${plan.createdAt.slice(0, 16).replace('T', ' ')} UTC`
+  return [
+    plan.asOf === null
+      ? `Plan of ${at} for database ${plan.database.name}`
+      : `Plan as of ${plan.asOf} for database ${plan.database.name}, made ${at}: to look at, never to carry out`,
+    `policies ${plan.policyDigest.slice(0, 12)}  catalog ${plan.catalogFingerprint.slice(0, 12)}  plan ${plan.digest.slice(0, 12)}`,
+  ]
+}
+
+type Cells = readonly [string, ...string[]]
+
+/** One line for each rule; numbers to the right. */
+function table(rules: readonly PlannedRule[]): readonly string[] {
+  const rows: readonly Cells[] = [
+    ['RULE', 'TABLE', 'ACTION', 'KEEP', 'DUE', 'ALONG', 'SPARED', 'KEPT', 'NEVER'],
+    ...rules.map((rule): Cells => {
+      const { counts } = rule
+      return [
+        rule.rule,
+        rule.table,
+        rule.mode === 'report' ? `${rule.action}*` : rule.action,
+        rule.keep,
+        number(counts.due),
+        number(rowsPlanned(rule) - counts.due),
+        number(counts.blocked + counts.deciding),
+        number(counts.running + counts.open),
+        number(counts.neverExpires + counts.implausible),
+      ]
+    }),
+  ]
+  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? []
+  return rows.map((row) => clip(row.map((cell, at) => pad(cell, widths[at] ?? 0, at)).join('  ')))
+}
+
+function pad(cell: string, width: number, at: number): string {
+  return at < 4 ? cell.padEnd(width) : cell.padStart(width)
+}
+
+function clip(line: string): string {
+  const trimmed = line.trimEnd()
+  return trimmed.length <= WIDTH ? trimmed : `${trimmed.slice(0, WIDTH - 1)}…`
+}
+
+function paragraph(rule: PlannedRule): readonly string[] {
+  const { counts } = rule
+  const lines = [
+    ...dueLines(rule),
+    ...said(counts.blocked, 'due but spared: rows with a rule of their own still refer to them'),
+    ...said(counts.deciding, 'due but spared: they still decide about other records'),
+    ...said(counts.running, 'kept: their period runs'),
+    ...said(counts.open, 'kept: still open'),
+    ...said(counts.neverExpires, 'never expire: no related row says when their period starts'),
+    ...said(counts.implausible, 'never expire: their period start is not plausible'),
+    ...said(counts.done, 'anonymised before'),
+    ...said(counts.outside, 'of the table are not of this record class'),
+  ]
+  return [
+    ...wrap(`${rule.rule}: ${rule.title}`, ''),
+    ...wrap(
+      `${rule.table}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
+      '  ',
+    ),
+    ...lines.flatMap((line) => wrap(line, '  ')),
+    ...maskLines(rule),
+    ...verdictLines(rule),
+    '',
+  ]
+}
+
+function dueLines(rule: PlannedRule): readonly string[] {
+  if (rule.counts.due === 0) return ['nothing is due']
+  const age =
+    rule.oldestDueMonths === null ? '' : `, the oldest started ${months(rule.oldestDueMonths)} ago`
+  return [
+    `${number(rule.counts.due)} due${age}`,
+    ...rule.children
+      .filter(({ rows }) => rows > 0)
+      .map(({ table: child, rows }) => `${number(rows)} of ${child} go along`),
+  ]
+}
+
+function maskLines(rule: PlannedRule): readonly string[] {
+  if (rule.columns.length === 0) return []
+  const kinds = ['nothing', 'constant', 'template', 'keep', 'structural']
+  const parts = kinds.flatMap((kind) => {
+    const names = rule.columns.filter(({ becomes }) => becomes === kind).map(({ column }) => column)
+    const label = kind === 'structural' ? 'left as keys and links' : kind === 'keep' ? 'kept' : kind
+    return names.length === 0 ? [] : [`${label}: ${names.join(', ')}`]
+  })
+  return wrap(`columns: ${parts.join('; ')}`, '  ')
+}
+
+function verdictLines(rule: PlannedRule): readonly string[] {
+  if (rule.refusal !== null) return wrap(`REFUSED: ${rule.refusal.message}`, '  ')
+  if (rule.mode === 'report') return ['  mode report: counted, never acted on']
+  return []
+}
+
+function closing(plan: Plan): readonly string[] {
+  const acting = plan.rules.filter((rule) => willAct(rule))
+  const rows = acting.reduce((sum, rule) => sum + rowsPlanned(rule), 0)
+  const refused = plan.rules.filter((rule) => rule.refusal !== null).length
+  const sum =
+    rows === 0
+      ? 'Nothing is due.'
+      : `${number(rows)} rows under ${acting.length} ${acting.length === 1 ? 'rule' : 'rules'} would be acted on, children counted.`
+  return [sum, ...(refused === 0 ? [] : [`${refused} refused.`])]
+}
+
+function said(count: number, what: string): readonly string[] {
+  return count === 0 ? [] : [`${number(count)} ${what}`]
+}
+
+function months(count: number): string {
+  const years = Math.floor(count / 12)
+  const rest = count % 12
+  const parts = [
+    ...(years === 0 ? [] : [`${years} ${years === 1 ? 'year' : 'years'}`]),
+    ...(rest === 0 && years > 0 ? [] : [`${rest} ${rest === 1 ? 'month' : 'months'}`]),
+  ]
+  return parts.join(' ')
+}
+
+/** Digits in groups of three, as people of all locales read them. */
+function number(value: number): string {
+  return String(value).replaceAll(/\B(?=(\d{3})+$)/g, ' ')
+}
+
+function wrap(text: string, indent: string): readonly string[] {
+  const lines: string[] = []
+  let line = indent
+  for (const word of text.split(' ')) {
+    if (line.length + word.length + 1 > WIDTH && line.trim() !== '') {
+      lines.push(line)
+      line = `${indent}  `
+    }
+    line = line.trim() === '' ? `${line}${word}` : `${line} ${word}`
+  }
+  return [...lines, line]
+}
