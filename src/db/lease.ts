@@ -1,0 +1,85 @@
+/**
+ * One enforcer per database. The lease is a row with a fencing token that grows with every
+ * take-over; a batch reads it `for share` first, so that a take-over waits for the batch, and a
+ * batch of an enforcer that lost the lease (stopped, partitioned, slow) finds another token and
+ * rolls back. No session lock: those leak through a pooler.
+ */
+import { sql, type Transaction } from 'kysely'
+import { LeaseError } from '../base/errors.ts'
+import type { Db } from './connect.ts'
+import type { OwnTables } from './schema.ts'
+import { inTransaction } from './transaction.ts'
+
+export type Lease = { readonly token: bigint; readonly holder: string }
+
+/** How long a lease holds without renewal: longer than any one statement may take. */
+export const LEASE_SECONDS = 120
+
+/** Takes the lease, or says who holds it and since when. */
+export async function takeLease(db: Db, holder: string): Promise<Lease> {
+  return inTransaction(db, async (trx) => {
+    const { rows } = await sql<{ token: bigint }>`
+      update retentiond.lease
+      set
+        token = token + 1,
+        holder = ${holder},
+        acquired_at = clock_timestamp(),
+        expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
+      where holder is null or expires_at < clock_timestamp()
+      returning token`.execute(trx)
+    const [row] = rows
+    if (row !== undefined) return { token: row.token, holder }
+    const held = await trx
+      .selectFrom('retentiond.lease')
+      .select(['holder', 'acquired_at'])
+      .executeTakeFirst()
+    throw new LeaseError(
+      'LEASE_HELD',
+      `${held?.holder ?? 'another instance'} holds the lease since ${held?.acquired_at ?? 'just now'}`,
+      {
+        remedy: `wait for it to finish; a lease that is not renewed ends after ${LEASE_SECONDS} s`,
+      },
+    )
+  })
+}
+
+/**
+ * Proves inside a batch that the lease is still ours, and keeps it so until the batch ends. Read
+ * before anything else is locked, so that a take-over never waits in the middle of our locks.
+ */
+export async function proveLease(trx: Transaction<OwnTables>, lease: Lease): Promise<void> {
+  const { rows } = await sql<{ token: bigint; live: boolean }>`
+    select token, coalesce(expires_at > clock_timestamp(), false) as live
+    from retentiond.lease
+    for share`.execute(trx)
+  const [row] = rows
+  if (row?.token === lease.token && row.live) return
+  throw new LeaseError(
+    'LEASE_LOST',
+    'the lease ended or was taken over; the batch is rolled back',
+    {
+      remedy: 'another instance goes on; this one stops',
+    },
+  )
+}
+
+/** Extends the lease, or says that it is lost. */
+export async function renewLease(db: Db, lease: Lease): Promise<void> {
+  const { rows } = await sql<{ token: bigint }>`
+    update retentiond.lease
+    set expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
+    where token = ${lease.token} and expires_at > clock_timestamp()
+    returning token`.execute(db)
+  if (rows.length === 1) return
+  throw new LeaseError('LEASE_LOST', 'the lease ended or was taken over', {
+    remedy: 'another instance goes on; this one stops',
+  })
+}
+
+/** Gives the lease back, if it is still ours. */
+export async function releaseLease(db: Db, lease: Lease): Promise<void> {
+  await sql`
+    update retentiond.lease
+    set holder = null, expires_at = null
+    where token = ${lease.token}`.execute(db)
+}

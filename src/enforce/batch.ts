@@ -1,0 +1,362 @@
+/**
+ * One batch: rows of one rule acted on in one transaction with their journal entry. A row must not
+ * be destroyed because of what was true a moment ago, so everything that decides is locked first
+ * and then, in a new statement and so on a new snapshot, decided again:
+ *
+ *   lease      ours, for share: a take-over waits for us
+ *   shape      no foreign key, trigger or column can come any more
+ *   rows       due rows of this stretch, for update skip locked
+ *   related    their common parents, every related row, and the rows that go along
+ *   catalog    the tables are what the plan saw
+ *   decided    which rows may still go
+ *   acted      children, deepest first, then the rows; the counts must be exactly those decided
+ *   checked    deferred constraints, and the values that an anonymisation left
+ *   journalled head locked, entry signed and appended; then the markers, then commit
+ *
+ * A crash anywhere before the commit leaves neither a row gone nor an entry.
+ */
+import { randomUUID } from 'node:crypto'
+import { sql, type RawBuilder, type Transaction } from 'kysely'
+import type { Clock } from '../base/clock.ts'
+import { Bug, RefusedError, RetentionError, EXIT } from '../base/errors.ts'
+import { printTable } from '../base/names.ts'
+import { fingerprint } from '../catalog/fingerprint.ts'
+import type { Child, FittedRule } from '../catalog/fitted.ts'
+import { inspectTables } from '../catalog/inspect.ts'
+import type { Db } from '../db/connect.ts'
+import { readKey, type Key } from '../db/governed.ts'
+import { proveLease, type Lease } from '../db/lease.ts'
+import type { OwnTables } from '../db/schema.ts'
+import { saysCatalogMoved, saysConnectionLost, saysRowRefused } from '../db/sqlstate.ts'
+import { inTransaction } from '../db/transaction.ts'
+import type { PolicyReference, TableRows, Trigger } from '../journal/entry.ts'
+import { findEntryBySeq } from '../journal/read.ts'
+import type { Signer } from '../journal/signature.ts'
+import { appendEntry, type Appended } from '../journal/store.ts'
+import type { Boundary } from '../plan/boundary.ts'
+import { proveClock, type ClockReading } from './clock.ts'
+import { lockWhatDecides } from './decide.ts'
+import * as statements from './statements.ts'
+
+export type BatchStep =
+  | 'begun'
+  | 'lease'
+  | 'shape'
+  | 'rows'
+  | 'related'
+  | 'catalog'
+  | 'decided'
+  | 'acted'
+  | 'checked'
+  | 'journalled'
+
+/** What a batch works with; the same for a whole run. */
+export type BatchTools = {
+  readonly db: Db
+  readonly clock: Clock
+  readonly signer: Signer
+  readonly lease: Lease
+  readonly started: ClockReading
+  /** Told after each step, inside the transaction. */
+  readonly onStep: (step: BatchStep) => void | Promise<void>
+}
+
+/** What a batch acts on; the same for all batches of a rule. */
+export type BatchOrder = {
+  readonly fitted: FittedRule
+  readonly boundary: Boundary
+  /** Of the tables that the rule reaches, as the plan saw them. */
+  readonly fingerprint: string
+  readonly policy: PolicyReference
+  readonly run: string
+  readonly trigger: Trigger
+}
+
+export type Stretch = {
+  /** The key after which the stretch begins; null for the first. */
+  readonly cursor: Key | null
+  /** Most rows to lock. */
+  readonly limit: number
+  /** Rows that the rule may still act on in this run, children counted. */
+  readonly rowsLeft: number
+}
+
+export type BatchResult =
+  | {
+      readonly kind: 'done'
+      /** Rows of the governed table acted on. */
+      readonly rows: number
+      readonly children: readonly TableRows[]
+      /** Rows that were locked and then, decided again, not acted on. */
+      readonly spared: number
+      /** The last key locked; null if none was. */
+      readonly cursor: Key | null
+      /** Fewer rows than asked for could be locked: this pass is over. */
+      readonly atEnd: boolean
+    }
+  /** A constraint or a value refused one of the rows; nothing happened. */
+  | { readonly kind: 'row refused'; readonly rows: number; readonly cursor: Key }
+
+/** The tables are no longer what the plan saw: the run ends, and a new plan starts afresh. */
+export class CatalogMovedError extends RetentionError {
+  readonly code = 'CATALOG_MOVED'
+  readonly exit = EXIT.refused
+  override readonly name = 'CatalogMovedError'
+}
+
+/** More rows than the rule's limit allows came up during a run. */
+export class LimitReachedError extends RetentionError {
+  readonly code = 'LIMIT_REACHED'
+  readonly exit = EXIT.refused
+  override readonly name = 'LimitReachedError'
+}
+
+/** Acts on one stretch of due rows and journals it: both are committed, or neither is. */
+export async function actOnStretch(
+  tools: BatchTools,
+  order: BatchOrder,
+  stretch: Stretch,
+): Promise<BatchResult> {
+  const trace: Trace = { keys: [], appended: null, result: null }
+  try {
+    return await inTransaction(tools.db, async (trx) => {
+      trace.result = await runSteps({ trx, tools, order, stretch, trace })
+      return trace.result
+    })
+  } catch (error) {
+    const last = trace.keys.at(-1)
+    if (saysRowRefused(error) && last !== undefined) {
+      return { kind: 'row refused', rows: trace.keys.length, cursor: last }
+    }
+    if (saysCatalogMoved(error)) throw catalogMoved(order, error)
+    if (trace.result !== null && saysConnectionLost(error) && (await wasCommitted(tools, trace))) {
+      return trace.result
+    }
+    throw error
+  }
+}
+
+/** What is known of a batch from outside its transaction, should that fail. */
+type Trace = { keys: readonly Key[]; appended: Appended | null; result: BatchResult | null }
+
+type Batch = {
+  readonly trx: Transaction<OwnTables>
+  readonly tools: BatchTools
+  readonly order: BatchOrder
+  readonly stretch: Stretch
+  readonly trace: Trace
+}
+
+async function runSteps(batch: Batch): Promise<BatchResult> {
+  const { trx, tools, order, stretch, trace } = batch
+  const { fitted, boundary } = order
+  await tools.onStep('begun')
+  await proveLease(trx, tools.lease)
+  await proveClock(trx, tools.started, tools.clock)
+  await tools.onStep('lease')
+  await closeShapes(trx, fitted)
+  await tools.onStep('shape')
+
+  const rows = await all(trx, statements.lockActionable(fitted, boundary, stretch))
+  trace.keys = rows.map((row) => readKey(row, fitted.key))
+  const atEnd = rows.length < stretch.limit
+  const cursor = trace.keys.at(-1) ?? null
+  await tools.onStep('rows')
+  if (cursor === null) return { kind: 'done', rows: 0, children: [], spared: 0, cursor, atEnd }
+
+  const candidates = await lockWhatDecides(trx, fitted, rows)
+  await tools.onStep('related')
+  await proveShape(trx, order)
+  await tools.onStep('catalog')
+  const decided = await all(
+    trx,
+    statements.decideAgain(fitted, boundary, candidates.keys, candidates.locked),
+  )
+  const keys = decided.map((row) => readKey(row, fitted.key))
+  await tools.onStep('decided')
+  const spared = rows.length - keys.length
+  if (keys.length === 0) return { kind: 'done', rows: 0, children: [], spared, cursor, atEnd }
+
+  const children = await act(batch, keys)
+  return { kind: 'done', rows: keys.length, children, spared, cursor, atEnd }
+}
+
+/** Takes the table locks in the order of the oids, so that two enforcers never cross. */
+async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Promise<void> {
+  const { start, table } = fitted
+  const locks = [
+    { oid: table.oid, statement: statements.closeShape(fitted) },
+    ...fitted.children.map((child) => ({
+      oid: child.table.oid,
+      statement: statements.closeChildShape(child.table),
+    })),
+    ...(start.kind === 'event'
+      ? [
+          {
+            oid: start.source.oid,
+            statement:
+              start.guard.kind === 'table'
+                ? statements.closeToWriters(start.source)
+                : statements.holdShape(start.source),
+          },
+        ]
+      : []),
+  ]
+  for (const { statement } of locks.toSorted((one, other) => one.oid - other.oid)) {
+    await statement.execute(trx)
+  }
+}
+
+async function proveShape(trx: Transaction<OwnTables>, order: BatchOrder): Promise<void> {
+  const names = new Set(order.fitted.reaches.map((table) => printTable(table)))
+  const found = await inspectTables(trx, order.fitted.reaches)
+  const reached = found.filter((table) => names.has(printTable(table)))
+  if (fingerprint(reached) !== order.fingerprint) throw catalogMoved(order)
+}
+
+function catalogMoved({ fitted }: BatchOrder, cause?: unknown): CatalogMovedError {
+  return new CatalogMovedError(
+    `rule ${fitted.rule.id}: a table that the rule reaches is no longer what the plan saw`,
+    { cause, remedy: 'look at the latest migration of the application, then make a new plan' },
+  )
+}
+
+/** Destroys or overwrites the decided rows, proves it, and journals it. */
+async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRows[]> {
+  const { trx, tools, order, stretch, trace } = batch
+  const { fitted } = order
+  const going = await childrenOf(trx, fitted, keys)
+  const children: readonly TableRows[] = [...going]
+    .map(([child, rows]) => ({
+      target: printTable(child.table),
+      action: 'purge' as const,
+      rows: rows.length,
+    }))
+    .filter(({ rows }) => rows > 0)
+  const total = children.reduce((sum, { rows }) => sum + rows, keys.length)
+  if (total > stretch.rowsLeft) throw limitReached(order)
+
+  // From the end: a child is listed after every table it refers to.
+  for (const [child, rows] of [...going].toReversed()) {
+    const given = { columns: child.key, keys: rows }
+    await exactly(trx, statements.purgeRows(child.table, given), rows.length)
+    await statements.unmark(child.table, given).execute(trx)
+  }
+  await actOnRows(trx, fitted, keys)
+  await tools.onStep('acted')
+
+  await sql`set constraints all immediate`.execute(trx)
+  await proveMasked(trx, fitted, keys)
+  await tools.onStep('checked')
+
+  trace.appended = await appendEntry(
+    trx,
+    tools.signer,
+    {
+      type: 'batch',
+      run: order.run,
+      batch: randomUUID(),
+      policy: order.policy,
+      target: printTable(fitted.table),
+      action: fitted.rule.action.kind,
+      method: fitted.rule.action.kind === 'purge' ? 'sql-delete' : 'sql-update',
+      reason: order.trigger,
+      day: order.boundary.today,
+      firstDayNotDue: order.boundary.firstDayNotDue,
+      children,
+      rows: keys.length,
+    },
+    tools.clock,
+  )
+  if (fitted.rule.action.kind === 'anonymise') {
+    await statements.markAnonymised(fitted, keys, trace.appended.seq).execute(trx)
+  }
+  await tools.onStep('journalled')
+  return children
+}
+
+async function actOnRows(
+  trx: Transaction<OwnTables>,
+  fitted: FittedRule,
+  keys: readonly Key[],
+): Promise<void> {
+  if (fitted.rule.action.kind === 'purge') {
+    const given = { columns: fitted.key, keys }
+    await exactly(trx, statements.purgeRows(fitted.table, given), keys.length)
+    await statements.unmark(fitted.table, given).execute(trx)
+    return
+  }
+  if (fitted.masks.length > 0) {
+    await exactly(trx, statements.anonymiseRows(fitted, keys), keys.length)
+  }
+}
+
+/** The rows that go along with the given ones, by table; each table after those it refers to. */
+async function childrenOf(
+  trx: Transaction<OwnTables>,
+  fitted: FittedRule,
+  keys: readonly Key[],
+): Promise<ReadonlyMap<Child, readonly Key[]>> {
+  const found = new Map<Child, readonly Key[]>()
+  for (const child of fitted.children) {
+    const given = statements.parentsAmong(fitted, child, { keys, children: found })
+    const rows = await all(trx, statements.selectChildren(child, given))
+    found.set(
+      child,
+      rows.map((row) => readKey(row, child.key)),
+    )
+  }
+  return found
+}
+
+/** A count other than the decided one means that something acted between us and the rows. */
+async function exactly(
+  trx: Transaction<OwnTables>,
+  statement: RawBuilder<unknown>,
+  rows: number,
+): Promise<void> {
+  const { numAffectedRows } = await statement.execute(trx)
+  if (numAffectedRows === BigInt(rows)) return
+  throw new Bug(`a statement reached ${numAffectedRows ?? 0} rows where ${rows} were decided`, {
+    remedy: 'the batch was rolled back; look for triggers or rules on the table',
+  })
+}
+
+async function proveMasked(
+  trx: Transaction<OwnTables>,
+  fitted: FittedRule,
+  keys: readonly Key[],
+): Promise<void> {
+  if (fitted.masks.length === 0) return
+  const { rows } = await statements.countUnmasked(fitted, keys).execute(trx)
+  if (rows[0]?.rows === '0') return
+  throw new RefusedError(
+    `rule ${fitted.rule.id}: after the update ${rows[0]?.rows ?? '?'} rows did not hold what their masks write`,
+    { remedy: 'the batch was rolled back; check types that change what is written to them' },
+  )
+}
+
+function limitReached({ fitted }: BatchOrder): LimitReachedError {
+  return new LimitReachedError(
+    `rule ${fitted.rule.id}: more rows came up than its limit or its plan allows`,
+    { remedy: 'look at what was inserted since the plan, then make a new one' },
+  )
+}
+
+/**
+ * After a lost answer to COMMIT the entry decides: its bytes in the journal mean that the rows are
+ * gone. Never retried blindly.
+ */
+async function wasCommitted({ db }: BatchTools, { appended }: Trace): Promise<boolean> {
+  if (appended === null) return true
+  const entry = await findEntryBySeq(db, appended.seq)
+  return entry !== null && Buffer.compare(entry.body, appended.body) === 0
+}
+
+async function all(
+  trx: Transaction<OwnTables>,
+  statement: RawBuilder<Record<string, unknown>>,
+): Promise<readonly Record<string, unknown>[]> {
+  const { rows } = await statement.execute(trx)
+  return rows
+}

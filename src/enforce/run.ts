@@ -1,0 +1,261 @@
+/** One run: the lease, then rule after rule in the order of the plan, with its start and end in the journal. */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../base/clock.ts'
+import {
+  EXIT,
+  JournalCorruptError,
+  LeaseError,
+  RefusedError,
+  type ExitStatus,
+} from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { fingerprint } from '../catalog/fingerprint.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import type { Db } from '../db/connect.ts'
+import { releaseLease, takeLease } from '../db/lease.ts'
+import { inTransaction } from '../db/transaction.ts'
+import type { EntryDraft, RunOutcome, Trigger } from '../journal/entry.ts'
+import { newestPolicyEntry, readHead, totalsOfRun, unfinishedRuns } from '../journal/read.ts'
+import type { Signer } from '../journal/signature.ts'
+import { appendEntry, type Appended } from '../journal/store.ts'
+import { readBoundary } from '../plan/boundary.ts'
+import { tablesReached } from '../plan/make.ts'
+import { willAct, rowsPlanned, type Plan, type PlannedRule } from '../plan/plan.ts'
+import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
+import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
+import { maskNames } from './masks.ts'
+import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
+
+export type RunRequest = {
+  readonly db: Db
+  readonly clock: Clock
+  readonly log: Log
+  readonly signer: Signer
+  readonly catalog: Catalog
+  /** In the order of the plan. */
+  readonly rules: readonly FittedRule[]
+  readonly plan: Plan
+  readonly trigger: Trigger
+  /** Digest of the plan file that a person named: its rules count as approved. Null: of none. */
+  readonly approval: string | null
+  readonly acceptClock: boolean
+  /** Who holds the lease, for others to read: host and process. */
+  readonly holder: string
+  readonly signal: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+  readonly onStep?: (step: BatchStep) => void | Promise<void>
+}
+
+export type RunResult = {
+  readonly run: string
+  readonly outcome: RunOutcome
+  readonly rules: readonly RuleOutcome[]
+  readonly exit: ExitStatus
+  /** What ended the run early, if something did. */
+  readonly error: unknown
+}
+
+/** More rows than planned that a run may meet: the application went on working since. */
+const GROWTH = 1.05
+
+/** Carries a plan out. Refuses before the first row if clock, server or journal are not sound. */
+export async function enforcePlan(request: RunRequest): Promise<RunResult> {
+  const { db, catalog, plan } = request
+  if (!plan.enforceable) {
+    throw new RefusedError('a plan as of another day cannot be carried out', {
+      remedy: 'make a plan without --as-of',
+    })
+  }
+  if (catalog.database.inRecovery) {
+    throw new RefusedError('this server is a standby: it cannot be written to', {
+      remedy: 'connect to the primary',
+    })
+  }
+  const started = await readTrustedClock(db, request.clock, {
+    lastEntryAt: await lastEntryAt(db),
+    accept: request.acceptClock,
+  })
+  const lease = await takeLease(db, request.holder)
+  try {
+    await closeInterrupted(request)
+    return await runRules(request, { started, lease })
+  } finally {
+    // If this fails too, the lease runs out by itself.
+    await releaseLease(db, lease).catch(() => {
+      request.log.warn({}, 'lease could not be given back')
+    })
+  }
+}
+
+async function lastEntryAt(db: Db): Promise<string> {
+  const row = await db.selectFrom('retentiond.head').select('last_time').executeTakeFirst()
+  if (row !== undefined && (await readHead(db)) !== null) return row.last_time
+  throw new JournalCorruptError('this database has no journal', {
+    remedy: 'run: retentiond migrate; if there was a journal before, ask who removed it',
+  })
+}
+
+/** Every run has an end: those that a crash cut short get theirs now, with what they committed. */
+async function closeInterrupted(request: RunRequest): Promise<void> {
+  for (const unfinished of await unfinishedRuns(request.db)) {
+    const totals = await totalsOfRun(request.db, unfinished)
+    await append(request, {
+      type: 'run',
+      phase: 'end',
+      run: unfinished.run,
+      outcome: 'interrupted',
+      totals,
+    })
+    request.log.warn({ run: unfinished.run }, 'an interrupted run was closed in the journal')
+  }
+}
+
+type Held = { readonly started: ClockReading; readonly lease: RuleTools['lease'] }
+
+async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
+  const { db, plan, log } = request
+  const run = randomUUID()
+  const start = await append(request, {
+    type: 'run',
+    phase: 'start',
+    run,
+    trigger: request.trigger,
+    plan: request.approval ?? plan.digest,
+    policySet: plan.policyDigest,
+    cutoff: plan.createdAt,
+  })
+  log.info({ run, plan: plan.digest, trigger: request.trigger }, 'run started')
+  const rules: RuleOutcome[] = []
+  let failure: { readonly error: unknown } | undefined
+  try {
+    for (const planned of plan.rules) {
+      if (!willAct(planned) || request.signal.aborted) continue
+      rules.push(await runRule(request, held, planned, run))
+    }
+  } catch (error) {
+    failure = { error }
+  }
+  const outcome = outcomeOf(request, rules, failure)
+  await append(request, {
+    type: 'run',
+    phase: 'end',
+    run,
+    outcome,
+    totals: await totalsOfRun(db, { run, seq: start.seq }),
+  })
+  log.info({ run, outcome }, 'run ended')
+  return { run, outcome, rules, exit: exitOf(outcome), error: failure?.error ?? null }
+}
+
+async function runRule(
+  request: RunRequest,
+  held: Held,
+  planned: PlannedRule,
+  run: string,
+): Promise<RuleOutcome> {
+  const fitted = request.rules.find(({ rule }) => rule.id === planned.rule)
+  if (fitted === undefined || fitted.rule.digest !== planned.digest) {
+    throw new RefusedError(`rule ${planned.rule} is no longer what the plan saw`, {
+      remedy: 'make a new plan',
+    })
+  }
+  const policy = await policyInEffect(request, fitted)
+  const outcome = await enforceRule(
+    {
+      ...held,
+      db: request.db,
+      clock: request.clock,
+      signer: request.signer,
+      log: request.log,
+      signal: request.signal,
+      onProgress: request.onProgress ?? (() => {}),
+      onStep: request.onStep ?? (() => {}),
+    },
+    {
+      fitted,
+      boundary: await readBoundary(request.db, fitted, {
+        kind: 'instant',
+        at: request.plan.createdAt,
+      }),
+      fingerprint: fingerprint(tablesReached([fitted], request.catalog)),
+      policy,
+      run,
+      trigger: request.trigger,
+      batchRows: fitted.rule.batchRows,
+      rowsAllowed: Math.min(fitted.rule.limits.maxRows, Math.ceil(rowsPlanned(planned) * GROWTH)),
+    },
+  )
+  request.log.info({ run, ...outcome }, 'rule ended')
+  return outcome
+}
+
+/** The journal entry of the rule's version; a version that nobody approved does not act. */
+async function policyInEffect(request: RunRequest, { rule, masks }: FittedRule) {
+  const newest = await newestPolicyEntry(request.db, rule.id)
+  if (newest !== null && newest.sha256 === rule.digest) return newest
+  if (request.approval === null) {
+    throw new RefusedError(`rule ${rule.id} is new or changed, and nobody approved it`, {
+      remedy:
+        'run: retentiond plan -o plan.json, read it, then: retentiond enforce --plan plan.json',
+    })
+  }
+  const { seq } = await append(request, {
+    type: 'policy',
+    rule: rule.id,
+    sha256: rule.digest,
+    set: request.plan.policyDigest,
+    target: `${rule.table.schema}.${rule.table.name}`,
+    count: rule.keep.count,
+    unit: rule.keep.unit,
+    action: rule.action.kind,
+    masks: maskNames(masks),
+  })
+  return { rule: rule.id, sha256: rule.digest, seq }
+}
+
+async function append({ db, signer, clock }: RunRequest, draft: EntryDraft): Promise<Appended> {
+  return inTransaction(db, async (trx) => appendEntry(trx, signer, draft, clock))
+}
+
+function outcomeOf(
+  { signal, plan }: RunRequest,
+  rules: readonly RuleOutcome[],
+  failure: { readonly error: unknown } | undefined,
+): RunOutcome {
+  if (failure !== undefined) return failedAs(failure.error)
+  const failed = rules.find(({ error }) => error !== null)
+  if (failed !== undefined) return failedAs(failed.error)
+  if (plan.rules.some((rule) => rule.mode === 'enforce' && rule.refusal !== null)) return 'refused'
+  if (signal.aborted) return 'stopped'
+  return rules.some((rule) => rule.left > 0) ? 'partial' : 'done'
+}
+
+function failedAs(error: unknown): RunOutcome {
+  if (error instanceof LeaseError) return 'lease'
+  if (error instanceof ClockJumpError) return 'clock'
+  if (error instanceof CatalogMovedError) return 'catalog'
+  if (error instanceof RefusedError || error instanceof LimitReachedError) return 'refused'
+  return 'failed'
+}
+
+function exitOf(outcome: RunOutcome): ExitStatus {
+  switch (outcome) {
+    case 'done':
+    case 'stopped':
+      return EXIT.done
+    case 'partial':
+      return EXIT.partial
+    case 'refused':
+    case 'clock':
+    case 'catalog':
+      return EXIT.refused
+    case 'lease':
+      return EXIT.leaseHeld
+    case 'failed':
+    case 'interrupted':
+      return EXIT.failed
+    default:
+      return outcome satisfies never
+  }
+}

@@ -1,0 +1,338 @@
+/** The statements of a batch on governed tables, one function each. `row` is the governed row. */
+import { sql, type RawBuilder } from 'kysely'
+import { sameTable } from '../base/names.ts'
+import type { ForeignKey } from '../catalog/catalog.ts'
+import type { Child, FittedRule, FittedStart, GovernedRule } from '../catalog/fitted.ts'
+import {
+  bound,
+  columnId,
+  conjunction,
+  disjunction,
+  keyArray,
+  keyEquals,
+  keySet,
+  keyTexts,
+  tableId,
+  type Key,
+  type KeyColumn,
+} from '../db/governed.ts'
+import type { Boundary } from '../plan/boundary.ts'
+import {
+  goesAlong,
+  going,
+  isActionable,
+  isRelated,
+  isUnmasked,
+  maskValue,
+  refersTo,
+} from '../plan/due.ts'
+
+export type EventStart = Extract<FittedStart, { kind: 'event' }>
+
+/** Key columns of the rows that a set of given rows is found by. */
+export type Given = { readonly columns: readonly KeyColumn[]; readonly keys: readonly Key[] }
+
+/** Rows of the table that a foreign key refers to. */
+export type GivenParents = { readonly key: ForeignKey; readonly rows: Given }
+
+/**
+ * Closes the table to changes of its shape, not to the application: no foreign key, trigger or
+ * column can come until the batch ends. An update or delete of nothing takes the same lock as
+ * `lock table … in row exclusive mode`, which asks for more rights than a batch needs.
+ */
+export function closeShape({ table, masks, rule }: GovernedRule): RawBuilder<unknown> {
+  const [mask] = masks
+  if (rule.action.kind === 'purge' || mask === undefined) return closeChildShape(table)
+  const column = sql.id(mask.column.name)
+  return sql`update ${tableId(table)} set ${column} = ${column} where false`
+}
+
+export function closeChildShape(table: Child['table']): RawBuilder<unknown> {
+  return sql`delete from ${tableId(table)} where false`
+}
+
+/** Closes a source to writers: nothing else keeps new related rows away from it. */
+export function closeToWriters(table: Child['table']): RawBuilder<unknown> {
+  return sql`lock table ${tableId(table)} in share mode`
+}
+
+/** Keeps the shape of a table that is only read; needs the right to read one column. */
+export function holdShape(table: Child['table']): RawBuilder<unknown> {
+  return sql`select from ${tableId(table)} where false`
+}
+
+/**
+ * Locks at most `limit` rows that may be acted on, after `cursor` in the order of the key. `for
+ * update`, since a new child's foreign key takes a key-share lock, which anything less lets pass.
+ * Rows locked by others are left out, so a short answer means only that the pass is at its end.
+ */
+export function lockActionable(
+  fitted: FittedRule,
+  boundary: Boundary,
+  page: { readonly cursor: Key | null; readonly limit: number },
+): RawBuilder<Record<string, unknown>> {
+  const { table, key } = fitted
+  const columns = sql.join(key.map((column) => columnId('row', column.name)))
+  const after =
+    page.cursor === null
+      ? sql`true`
+      : sql`(${columns}) > (${sql.join(key.map((column, at) => bound(page.cursor?.[at] ?? '', column.type)))})`
+  return sql`
+    select ${keyTexts(key, 'row')}${linkTexts(fitted.start)}
+    from ${tableId(table)} as row
+    where ${after} and ${isActionable(fitted, boundary)}
+    order by ${columns}
+    limit ${page.limit}::int
+    for update of row skip locked`
+}
+
+/** The own side of the links, as `link_1`, `link_2`, … of type text. */
+function linkTexts(start: FittedStart): RawBuilder<unknown> {
+  if (start.kind === 'column') return sql``
+  const links = start.links.map(
+    ({ own }, at) => sql`cast(${columnId('row', own.name)} as text) as ${sql.id(linkAlias(at))}`,
+  )
+  return sql`, ${sql.join(links)}`
+}
+
+export function linkAlias(position: number): string {
+  return `link_${position + 1}`
+}
+
+/** Locks the common parents of the records whose links are `given`, and returns their links. */
+export function lockParents(
+  guard: Extract<EventStart['guard'], { kind: 'common parent' }>,
+  links: readonly Key[],
+): RawBuilder<Record<string, unknown>> {
+  const columns = guard.pairs.map(({ own }) => ({ name: own.name, type: own.type }))
+  const parents = guard.pairs.map(({ parent }) => parent)
+  return sql`
+    select ${keyTexts(parents, 'parent')}
+    from ${tableId(guard.table)} as parent
+    where exists (
+      select from ${keySet(columns, links)} as given
+      where ${keyEquals(parents, 'parent', 'given')}
+    )
+    for update of parent skip locked`
+}
+
+/**
+ * Locks every related row of the given links, whatever its values, and counts what it got for each:
+ * closed and older rows decide too. A count below the one that the decision sees means that some
+ * row could not be locked, and spares the record.
+ */
+export function lockEvents(
+  start: EventStart,
+  links: readonly Key[],
+): RawBuilder<Record<string, unknown>> {
+  const columns = start.links.map(({ own }) => ({ name: own.name, type: own.type }))
+  const sources = start.links.map(({ source }) => source)
+  return sql`
+    with locked as materialized (
+      select ${keyTexts(sources, 'event')}
+      from ${tableId(start.source)} as event
+      where exists (
+        select from ${keySet(columns, links)} as given
+        where ${keyEquals(sources, 'event', 'given')}
+      )
+      for share of event skip locked
+    )
+    select ${sql.join(aliases(sources))}, count(*)::text as rows
+    from locked
+    group by ${sql.join(aliases(sources))}`
+}
+
+/** Locks the rows of a child table that refer to the given rows, and returns their keys. */
+export function lockChildren(
+  child: Child,
+  given: readonly GivenParents[],
+): RawBuilder<Record<string, unknown>> {
+  return sql`${selectChildren(child, given)} for update of child skip locked`
+}
+
+/** Returns the keys of the rows of a child table that refer to the given rows. */
+export function selectChildren(
+  child: Child,
+  given: readonly GivenParents[],
+): RawBuilder<Record<string, unknown>> {
+  return sql`
+    select ${keyTexts(child.key, 'child')}
+    from ${tableId(child.table)} as child
+    where ${childOfGiven(given)}`
+}
+
+/** The rows that a child's foreign keys lead to, out of those that are known to go. */
+export function parentsAmong(
+  fitted: FittedRule,
+  child: Child,
+  known: { readonly keys: readonly Key[]; readonly children: ReadonlyMap<Child, readonly Key[]> },
+): readonly GivenParents[] {
+  return child.foreignKeys.map((key) => {
+    if (sameTable(key.to, fitted.table)) {
+      return { key, rows: { columns: fitted.key, keys: known.keys } }
+    }
+    const [parent, keys] =
+      [...known.children].find(([candidate]) => sameTable(candidate.table, key.to)) ?? []
+    return { key, rows: { columns: parent?.key ?? [], keys: keys ?? [] } }
+  })
+}
+
+function childOfGiven(given: readonly GivenParents[]): RawBuilder<boolean> {
+  return disjunction(
+    given.map(
+      ({ key, rows }) => sql`exists (
+        select from ${tableId(key.to)} as parent
+        join ${keySet(rows.columns, rows.keys)} as given on ${keyEquals(rows.columns, 'parent', 'given')}
+        where ${refersTo(key, 'child', 'parent')}
+      )`,
+    ),
+  )
+}
+
+/** What a batch holds locked beside the governed rows. */
+export type Locked = {
+  /** How many related rows of each link; null if the rule reads no events row by row. */
+  readonly events: { readonly links: readonly Key[]; readonly rows: readonly string[] } | null
+  /** Keys of each child table's rows. */
+  readonly children: ReadonlyMap<Child, readonly Key[]>
+}
+
+/**
+ * Decides again, in a new statement and so on a new snapshot, with everything that decides locked:
+ * which of the locked rows are still due, not blocked, not deciding, and see no related row and no
+ * row that goes along but locked ones.
+ */
+export function decideAgain(
+  fitted: FittedRule,
+  boundary: Boundary,
+  keys: readonly Key[],
+  locked: Locked,
+): RawBuilder<Record<string, unknown>> {
+  const { table, key, start, children } = fitted
+  const events =
+    start.kind === 'event' && locked.events !== null ? [seesOnlyLocked(start, locked.events)] : []
+  const along = children.map((child) =>
+    takesOnlyLocked(fitted, child, locked.children.get(child) ?? []),
+  )
+  return sql`
+    select ${keyTexts(key, 'row')}
+    from ${tableId(table)} as row
+    join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
+    where ${conjunction([isActionable(fitted, boundary), ...events, ...along])}`
+}
+
+function takesOnlyLocked(
+  fitted: FittedRule,
+  child: Child,
+  keys: readonly Key[],
+): RawBuilder<boolean> {
+  const alias = going(fitted, child)
+  return sql<boolean>`not exists (
+    select from ${tableId(child.table)} as ${sql.id(alias)}
+    where ${goesAlong(fitted, child)}
+      and not exists (
+        select from ${keySet(child.key, keys)} as locked_child
+        where ${keyEquals(child.key, alias, 'locked_child')}
+      )
+  )`
+}
+
+function seesOnlyLocked(
+  start: EventStart,
+  locked: NonNullable<Locked['events']>,
+): RawBuilder<boolean> {
+  const columns = start.links.map(({ own }) => ({ name: own.name, type: own.type }))
+  const arrays = columns.map((_, at) => sql`${locked.links.map((link) => link[at])}::text[]`)
+  const own = start.links.map(
+    ({ own: column }, at) =>
+      sql`${columnId('row', column.name)} = cast(${sql.id('locked', linkAlias(at))} as ${sql.id(column.type.schema, column.type.name)})`,
+  )
+  const names = columns.map((_, at) => sql.id(linkAlias(at)))
+  return sql<boolean>`(
+    (select count(*) from ${tableId(start.source)} as event where ${isRelated(start)})
+    = coalesce(
+      (
+        select locked.rows
+        from unnest(${sql.join(arrays)}, ${locked.rows}::bigint[]) as locked (${sql.join(names)}, rows)
+        where ${conjunction(own)}
+      ),
+      0
+    )
+  )`
+}
+
+/** THE statement that deletes: exactly the given rows of one table. */
+export function purgeRows(table: Child['table'], rows: Given): RawBuilder<unknown> {
+  return sql`
+    delete from ${tableId(table)} as row
+    using ${keySet(rows.columns, rows.keys)} as given
+    where ${keyEquals(rows.columns, 'row', 'given')}`
+}
+
+/** THE statement that overwrites: exactly the given rows, every mask at once. */
+export function anonymiseRows(governed: GovernedRule, keys: readonly Key[]): RawBuilder<unknown> {
+  const { table, key, masks } = governed
+  const written = masks.map(
+    (mask) => sql`${sql.id(mask.column.name)} = ${maskValue(mask, key, 'row')}`,
+  )
+  return sql`
+    update ${tableId(table)} as row
+    set ${sql.join(written)}
+    from ${keySet(key, keys)} as given
+    where ${keyEquals(key, 'row', 'given')}`
+}
+
+/** Counts the given rows that hold something else than their masks write: none, or the batch goes back. */
+export function countUnmasked(
+  governed: GovernedRule,
+  keys: readonly Key[],
+): RawBuilder<{ rows: string }> {
+  const { table, key } = governed
+  return sql`
+    select count(*)::text as rows
+    from ${tableId(table)} as row
+    join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
+    where ${isUnmasked(governed, 'row')}`
+}
+
+/** Marks the given rows as anonymised by the entry with this number. */
+export function markAnonymised(
+  governed: GovernedRule,
+  keys: readonly Key[],
+  seq: number,
+): RawBuilder<unknown> {
+  const { table, key, rule, maskDigest } = governed
+  return sql`
+    insert into retentiond.anonymised (table_oid, key, rule, mask_digest, seq)
+    select ${table.oid}::oid, ${keyArray(key, 'row')}, ${rule.id}, ${maskDigest}, ${seq}::bigint
+    from ${tableId(table)} as row
+    join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
+    on conflict (table_oid, rule, key)
+    do update set mask_digest = excluded.mask_digest, seq = excluded.seq`
+}
+
+/** Removes the markers of purged rows: a marker holds a key in clear, and goes when its row goes. */
+export function unmark(table: Child['table'], rows: Given): RawBuilder<unknown> {
+  const parts = rows.columns.map((_, at) => columnId('given', `key_${at + 1}`))
+  return sql`
+    delete from retentiond.anonymised as marker
+    using ${keySet(rows.columns, rows.keys)} as given
+    where marker.table_oid = ${table.oid}::oid
+      and marker.key = array[${sql.join(parts.map((part) => sql`cast(${part} as text)`))}]`
+}
+
+/** Removes markers of rows that the application deleted since. */
+export function unmarkGone(governed: GovernedRule): RawBuilder<unknown> {
+  const { table, key, rule } = governed
+  return sql`
+    delete from retentiond.anonymised as marker
+    where marker.table_oid = ${table.oid}::oid
+      and marker.rule = ${rule.id}
+      and not exists (
+        select from ${tableId(table)} as row where ${keyArray(key, 'row')} = marker.key
+      )`
+}
+
+function aliases(columns: readonly KeyColumn[]): readonly RawBuilder<unknown>[] {
+  return columns.map((_, at) => sql.id(`key_${at + 1}`))
+}
