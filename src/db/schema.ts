@@ -65,10 +65,20 @@ export type MigrationFileTable = {
   readonly sha256: string
 }
 
+/** A view: the entries of one type. */
+type EntryView = {
+  readonly seq: ColumnType<bigint, never, never>
+  readonly body: ColumnType<Buffer, never, never>
+  readonly sig: ColumnType<Buffer, never, never>
+  readonly leaf_hash: ColumnType<Buffer, never, never>
+}
+
 /** Our own tables, all in the schema `retentiond`. The names carry it: the search path is pinned. */
 export type OwnTables = {
   readonly 'retentiond.head': HeadTable
   readonly 'retentiond.entry': EntryTable
+  readonly 'retentiond.policy_entry': EntryView
+  readonly 'retentiond.run_entry': EntryView
   readonly 'retentiond.lease': LeaseTable
   readonly 'retentiond.anonymised': AnonymisedTable
   readonly 'retentiond.migration': MigrationTable
