@@ -1,0 +1,180 @@
+import type { Kysely } from 'kysely'
+import { JournalCorruptError } from '../base/errors.ts'
+import type { OwnTables } from '../db/schema.ts'
+import { parseEntry, type Entry, type PolicyReference, type TableRows } from './entry.ts'
+import { EMPTY_RANGE, extend, rootOf, type Hash, type TreeHead } from './merkle.ts'
+import { addTotals, rowsOf, type Totals } from './totals.ts'
+import type { JournalReader, StoredEntry } from './verify.ts'
+
+/** Where the next entry goes. */
+export type Head = {
+  readonly origin: string
+  readonly size: number
+  readonly lastHash: Hash
+}
+
+export type EntryRange = {
+  /** First sequence number. */
+  readonly from?: number
+  /** Most entries. */
+  readonly limit?: number
+}
+
+export type UnfinishedRun = { readonly run: string; readonly seq: number }
+
+/** Rows fetched at once: at most 32 MB of bodies, half a megabyte with ordinary ones. */
+const PAGE = 500
+const HASH_PAGE = 10_000
+/** The largest bigint of PostgreSQL: above every entry. */
+const LAST_SEQ = 2n ** 63n - 1n
+
+type Db = Kysely<OwnTables>
+type Row = { seq: bigint; body: Buffer; sig: Buffer; leaf_hash: Buffer }
+
+const COLUMNS = ['seq', 'body', 'sig', 'leaf_hash'] as const
+
+/** Reads the head; null if no journal was opened here. */
+export async function readHead(db: Db): Promise<Head | null> {
+  const row = await db
+    .selectFrom('retentiond.head')
+    .select(['origin', 'size', 'last_hash'])
+    .executeTakeFirst()
+  return row === undefined
+    ? null
+    : { origin: row.origin, size: Number(row.size), lastHash: row.last_hash }
+}
+
+/** Yields entries in the order of their numbers, a page at a time. */
+export async function* readEntries(
+  db: Db,
+  { from = 0, limit = Infinity }: EntryRange = {},
+): AsyncGenerator<StoredEntry, void> {
+  let left = limit
+  for (let next = from; left > 0;) {
+    const rows = await db
+      .selectFrom('retentiond.entry')
+      .select(COLUMNS)
+      .where('seq', '>=', BigInt(next))
+      .orderBy('seq')
+      .limit(Math.min(PAGE, left))
+      .execute()
+    for (const row of rows) yield stored(row)
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return
+    next = Number(last.seq) + 1
+    left -= rows.length
+  }
+}
+
+/** Finds one entry: after a lost answer to a commit, its bytes say whether the batch was committed. */
+export async function findEntryBySeq(db: Db, seq: number): Promise<StoredEntry | null> {
+  const row = await db
+    .selectFrom('retentiond.entry')
+    .select(COLUMNS)
+    .where('seq', '=', BigInt(seq))
+    .executeTakeFirst()
+  return row === undefined ? null : stored(row)
+}
+
+/** The journal as `verify` wants it. */
+export function journalReader(db: Db): JournalReader {
+  return {
+    size: async () => (await readHead(db))?.size ?? null,
+    entries: () => readEntries(db),
+  }
+}
+
+/** Size and root of the journal as stored, for an outside party to keep. It verifies nothing. */
+export async function treeHead(db: Db): Promise<TreeHead> {
+  let range = EMPTY_RANGE
+  for (;;) {
+    const rows = await db
+      .selectFrom('retentiond.entry')
+      .select('leaf_hash')
+      .where('seq', '>=', BigInt(range.size))
+      .orderBy('seq')
+      .limit(HASH_PAGE)
+      .execute()
+    for (const { leaf_hash: leaf } of rows) range = extend(range, leaf)
+    if (rows.length < HASH_PAGE) return { size: range.size, root: rootOf(range) }
+  }
+}
+
+/** The policy entry in effect for a rule: its newest. Null if the rule never took effect. */
+export async function newestPolicyEntry(db: Db, rule: string): Promise<PolicyReference | null> {
+  for (let before = LAST_SEQ; ;) {
+    const rows = await db
+      .selectFrom('retentiond.policy_entry')
+      .select(COLUMNS)
+      .where('seq', '<', before)
+      .orderBy('seq', 'desc')
+      .limit(PAGE)
+      .execute()
+    for (const row of rows) {
+      const entry = parseStored(stored(row))
+      if (entry.type === 'policy' && entry.rule === rule) {
+        return { rule, sha256: entry.sha256, seq: entry.seq }
+      }
+    }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return null
+    before = last.seq
+  }
+}
+
+/** Runs that began and have no end in the journal: cut short by a crash, or still at work. */
+export async function unfinishedRuns(db: Db): Promise<readonly UnfinishedRun[]> {
+  const open = new Map<string, number>()
+  for await (const entry of runEntries(db)) {
+    if (entry.phase === 'start') open.set(entry.run, entry.seq)
+    else open.delete(entry.run)
+  }
+  return [...open].map(([run, seq]) => ({ run, seq }))
+}
+
+/** Sums the batches of a run as journalled, per table and action: the totals its end must state. */
+export async function totalsOfRun(
+  db: Db,
+  { run, seq }: UnfinishedRun,
+): Promise<readonly TableRows[]> {
+  const totals: Totals = new Map()
+  for await (const row of readEntries(db, { from: seq })) {
+    const entry = parseStored(row)
+    if (entry.type === 'batch' && entry.run === run) addTotals(totals, entry)
+  }
+  return rowsOf(totals)
+}
+
+type RunEntry = Extract<Entry, { type: 'run' }>
+
+async function* runEntries(db: Db): AsyncGenerator<RunEntry, void> {
+  for (let next = 0n; ;) {
+    const rows = await db
+      .selectFrom('retentiond.run_entry')
+      .select(COLUMNS)
+      .where('seq', '>=', next)
+      .orderBy('seq')
+      .limit(PAGE)
+      .execute()
+    for (const row of rows) {
+      const entry = parseStored(stored(row))
+      if (entry.type === 'run') yield entry
+    }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return
+    next = last.seq + 1n
+  }
+}
+
+function stored(row: Row): StoredEntry {
+  return { seq: Number(row.seq), body: row.body, sig: row.sig, leafHash: row.leaf_hash }
+}
+
+/** Our own lookups rest on entries being readable; which one is not, `verify` says in full. */
+function parseStored({ seq, body }: StoredEntry): Entry {
+  const { entry, fault } = parseEntry(body)
+  if (entry !== undefined) return entry
+  throw new JournalCorruptError(`journal entry ${seq} ${fault}`, {
+    remedy: 'run: retentiond journal verify',
+  })
+}

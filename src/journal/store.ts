@@ -1,0 +1,165 @@
+/**
+ * The journal in PostgreSQL. An entry becomes durable with the transaction that appended it and not
+ * before; whatever a crash leaves, the sequence has no gap, since a rolled-back number is given out
+ * again.
+ */
+import { randomBytes } from 'node:crypto'
+import { sql, type Kysely, type Transaction } from 'kysely'
+import type { Clock } from '../base/clock.ts'
+import {
+  ConfigError,
+  invariant,
+  JournalConflictError,
+  JournalCorruptError,
+  RefusedError,
+} from '../base/errors.ts'
+import type { OwnTables } from '../db/schema.ts'
+import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts'
+import { encodeEntry, type DatabasePosition, type EntryDraft, type Position } from './entry.ts'
+import { NO_ENTRY, type Hash } from './merkle.ts'
+import type { Signer } from './signature.ts'
+
+/** What was appended: enough to find it again after a commit whose answer was lost. */
+export type Appended = {
+  readonly seq: number
+  readonly leafHash: Hash
+  readonly time: string
+  /** The bytes that were signed and stored. */
+  readonly body: Buffer
+}
+
+export type OpenLogOptions = {
+  /** `domain/name`, chosen by the operator; the log id is added. */
+  readonly origin: string
+  /** Name and version of the program. */
+  readonly product: string
+  /** The role that owns the schema: nobody else may open a journal. */
+  readonly owner: string
+}
+
+type LockedHead = DatabasePosition & {
+  readonly origin: string
+  readonly size: bigint
+  readonly last_hash: Buffer
+  readonly time: string
+}
+
+/** No duplicate is possible: whoever opens takes the number 0. */
+const DUPLICATE_OBJECT = '42710'
+const UNIQUE_VIOLATION = '23505'
+
+/**
+ * Appends one entry and returns what it became. Takes the head lock, so it is the last thing a
+ * transaction does before it commits: every other writer waits from here to the commit. A crash
+ * before the commit leaves neither the entry nor the rows it speaks of.
+ */
+export async function appendEntry(
+  trx: Transaction<OwnTables>,
+  signer: Signer,
+  draft: EntryDraft,
+  clock: Clock,
+): Promise<Appended> {
+  const { origin, size, last_hash: prev, time, ...db } = await lockHead(trx)
+  const position = { seq: Number(size), prev, time, clock: clock.now().toISOString(), db }
+  const body = encodeEntry(draft, position)
+  const leaf = await append(trx, position, body, signer.sign(origin, body))
+  return { seq: position.seq, leafHash: leaf, time, body }
+}
+
+/**
+ * Begins a journal and returns its origin: the operator's name for it and a random id, so that a
+ * journal that was dropped and begun again is never taken for the first. Once per database.
+ */
+export async function openLog(
+  trx: Transaction<OwnTables>,
+  signer: Signer,
+  options: OpenLogOptions,
+  clock: Clock,
+): Promise<string> {
+  if (!/^[^\s+]{1,200}$/.test(options.origin)) {
+    throw new ConfigError('the origin of a journal has 1 to 200 characters, no space and no plus', {
+      remedy: 'name it as example.com/purge, with a domain of yours',
+    })
+  }
+  await sql`set local role ${sql.id(options.owner)}`.execute(trx)
+  const log = randomBytes(4).toString('hex')
+  const origin = `${options.origin}/${log}`
+  const position = await firstPosition(trx, clock)
+  const entryKey = signer.vkey(origin)
+  const body = encodeEntry(
+    { type: 'genesis', origin, log, product: options.product, entryKey },
+    position,
+  )
+  try {
+    await sql`select retentiond.open_log(${origin}, ${body}, ${signer.sign(origin, body)})`.execute(
+      trx,
+    )
+  } catch (error) {
+    const state = sqlstateOf(error)
+    if (state !== DUPLICATE_OBJECT && state !== UNIQUE_VIOLATION) throw error
+    throw new RefusedError('this database has a journal already', { cause: error })
+  }
+  await sql`set local role none`.execute(trx)
+  return origin
+}
+
+async function lockHead(trx: Transaction<OwnTables>): Promise<LockedHead> {
+  const { rows } = await sql<LockedHead>`
+    select
+      origin,
+      size,
+      last_hash,
+      to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
+      sysid,
+      tli,
+      lsn::text as lsn,
+      xid::text as xid
+    from retentiond.lock_head()`.execute(trx)
+  const [head] = rows
+  if (head === undefined) {
+    throw new JournalCorruptError('this database has no journal', {
+      remedy: 'run: retentiond migrate; if there was a journal before, ask who removed it',
+    })
+  }
+  return head
+}
+
+/** Position of entry 0, before there is a head to lock. */
+async function firstPosition(trx: Kysely<OwnTables>, clock: Clock): Promise<Position> {
+  const { rows } = await sql<DatabasePosition & { readonly time: string }>`
+    select
+      to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
+      sysid,
+      tli,
+      lsn::text as lsn,
+      xid::text as xid
+    from retentiond.database_position()`.execute(trx)
+  const [place] = rows
+  invariant(place !== undefined, 'the database does not know where it stands')
+  const { time, ...db } = place
+  return { seq: 0, prev: NO_ENTRY, time, clock: clock.now().toISOString(), db }
+}
+
+async function append(
+  trx: Transaction<OwnTables>,
+  { seq, prev, time }: Position,
+  body: Buffer,
+  sig: Buffer,
+): Promise<Hash> {
+  try {
+    const { rows } = await sql<{ readonly leaf: Buffer }>`
+      select retentiond.append(
+        ${seq}::bigint, ${prev}::bytea, ${time}::timestamptz, ${body}::bytea, ${sig}::bytea
+      ) as leaf`.execute(trx)
+    const [row] = rows
+    invariant(row !== undefined, 'append() gave no leaf hash')
+    return row.leaf
+  } catch (error) {
+    if (sqlstateOf(error) !== SQLSTATE.serializationFailure) throw error
+    // We hold the lock since we read the head, so it is not another writer in the usual way.
+    throw new JournalConflictError(`the head of the journal moved while entry ${seq} was made`, {
+      cause: error,
+      remedy: 'run retentiond journal verify before anything else is destroyed',
+    })
+  }
+}
