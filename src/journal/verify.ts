@@ -114,6 +114,17 @@ export async function verify(reader: JournalReader, options: VerifyOptions): Pro
   return reportOf(walk)
 }
 
+/** Who a journal says it is, in its entry 0. */
+export type Genesis = { readonly origin: string; readonly key: VerifierKey | null }
+
+/** Reads entry 0, to check a single signature with; null if these bytes are no genesis. */
+export function readGenesis(body: Uint8Array): Genesis | null {
+  const { entry } = parseEntry(body)
+  return entry?.type === 'genesis'
+    ? { origin: entry.origin, key: parseVerifierKey(entry.entryKey) }
+    : null
+}
+
 /** Where the reading stands. Changed by each entry; no larger than the rules and open runs. */
 type Walk = Content & {
   readonly options: VerifyOptions

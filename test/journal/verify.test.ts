@@ -2,9 +2,10 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encodeEntry, parseEntry } from '../../src/journal/entry.ts'
 import { leafHash, NO_ENTRY } from '../../src/journal/merkle.ts'
-import { parseVerifierKey, type VerifierKey } from '../../src/journal/signature.ts'
+import { checkSignature, parseVerifierKey, type VerifierKey } from '../../src/journal/signature.ts'
 import {
   exitOf,
+  readGenesis,
   verify,
   type StoredEntry,
   type VerifyOptions,
@@ -288,6 +289,16 @@ test('a ruined journal is reported by its first hundred findings and their numbe
 
   expect(seen.findingCount).toBe(301)
   expect(seen.findings).toHaveLength(100)
+})
+
+test('entry 0 names the origin and key that single entries are checked with, and no other does', () => {
+  const { body, sig } = at(3)
+  const named = readGenesis(at(0).body)
+
+  expect(named?.origin).toBe(ORIGIN)
+  expect(named?.key).toEqual(keyOf(testSigner.vkey(ORIGIN)))
+  expect(checkSignature(keyOf(testSigner.vkey(ORIGIN)), { origin: ORIGIN, body, sig })).toBe(true)
+  expect(readGenesis(body)).toBeNull()
 })
 
 test('any one changed bit anywhere in an anchored journal is found', async () => {
