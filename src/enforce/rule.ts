@@ -7,7 +7,7 @@ import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
-import { isActionable } from '../plan/due.ts'
+import { isActionable, viewOf } from '../plan/due.ts'
 import {
   actOnStretch,
   LimitReachedError,
@@ -161,7 +161,7 @@ async function countActionable(tools: RuleTools, { fitted, boundary }: RuleOrder
     const { rows } = await sql<{ rows: string }>`
       select count(*)::text as rows
       from ${tableId(fitted.table)} as row
-      where ${isActionable(fitted, boundary)}`.execute(trx)
+      where ${isActionable(viewOf(fitted, boundary))}`.execute(trx)
     return Number(rows[0]?.rows ?? 0)
   })
 }

@@ -22,10 +22,11 @@ import {
   going,
   isActionable,
   isRelated,
-  isUnmasked,
-  maskValue,
   refersTo,
+  viewOf,
+  type View,
 } from '../plan/due.ts'
+import { isUnmasked, maskValue } from '../plan/mask.ts'
 
 export type EventStart = Extract<FittedStart, { kind: 'event' }>
 
@@ -80,7 +81,7 @@ export function lockActionable(
   return sql`
     select ${keyTexts(key, 'row')}${linkTexts(fitted.start)}
     from ${tableId(table)} as row
-    where ${after} and ${isActionable(fitted, boundary)}
+    where ${after} and ${isActionable(viewOf(fitted, boundary))}
     order by ${columns}
     limit ${page.limit}::int
     for update of row skip locked`
@@ -212,24 +213,20 @@ export function decideAgain(
   const events =
     start.kind === 'event' && locked.events !== null ? [seesOnlyLocked(start, locked.events)] : []
   const along = children.map((child) =>
-    takesOnlyLocked(fitted, child, locked.children.get(child) ?? []),
+    takesOnlyLocked(viewOf(fitted, boundary), child, locked.children.get(child) ?? []),
   )
   return sql`
     select ${keyTexts(key, 'row')}
     from ${tableId(table)} as row
     join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
-    where ${conjunction([isActionable(fitted, boundary), ...events, ...along])}`
+    where ${conjunction([isActionable(viewOf(fitted, boundary)), ...events, ...along])}`
 }
 
-function takesOnlyLocked(
-  fitted: FittedRule,
-  child: Child,
-  keys: readonly Key[],
-): RawBuilder<boolean> {
-  const alias = going(fitted, child)
+function takesOnlyLocked(view: View, child: Child, keys: readonly Key[]): RawBuilder<boolean> {
+  const alias = going(view, child)
   return sql<boolean>`not exists (
     select from ${tableId(child.table)} as ${sql.id(alias)}
-    where ${goesAlong(fitted, child)}
+    where ${goesAlong(view, child)}
       and not exists (
         select from ${keySet(child.key, keys)} as locked_child
         where ${keyEquals(child.key, alias, 'locked_child')}
@@ -249,7 +246,7 @@ function seesOnlyLocked(
   )
   const names = columns.map((_, at) => sql.id(linkAlias(at)))
   return sql<boolean>`(
-    (select count(*) from ${tableId(start.source)} as event where ${isRelated(start)})
+    (select count(*) from ${tableId(start.source)} as event where ${isRelated(start, 'event', 'row')})
     = coalesce(
       (
         select locked.rows

@@ -11,6 +11,8 @@ export type Counted = {
   readonly fitted: FittedRule
   readonly boundary: Boundary
   readonly census: Census
+  /** A person approved this version of the rule. */
+  readonly approved: boolean
 }
 
 export type PlanFacts = Pick<
@@ -18,17 +20,18 @@ export type PlanFacts = Pick<
   'createdAt' | 'asOf' | 'database' | 'policyDigest' | 'catalogFingerprint' | 'tables'
 >
 
-/** Decides what a run would do. Reads nothing, changes nothing. */
-export function buildPlan(facts: PlanFacts, counted: readonly Counted[]): Plan {
+/** Puts planned rules together. Reads nothing, changes nothing. */
+export function buildPlan(facts: PlanFacts, rules: readonly PlannedRule[]): Plan {
   const plan = {
     enforceable: facts.asOf === null,
     ...facts,
-    rules: counted.map((each) => planRule(each)),
+    rules,
   }
   return { ...plan, digest: planDigest(plan) }
 }
 
-function planRule({ fitted, boundary, census }: Counted): PlannedRule {
+/** Decides what a run would do under one rule. Reads nothing, changes nothing. */
+export function planRule({ fitted, boundary, census, approved }: Counted): PlannedRule {
   const { rule } = fitted
   return {
     rule: rule.id,
@@ -46,7 +49,7 @@ function planRule({ fitted, boundary, census }: Counted): PlannedRule {
     oldestDueMonths: ageInMonths(census.oldestDue, boundary.today),
     limits: rule.limits,
     columns: columnsOf(fitted),
-    refusal: refusalOf(fitted, census),
+    refusal: refusalOf(fitted, census) ?? (approved ? null : unapproved(fitted)),
   }
 }
 
@@ -75,6 +78,13 @@ function refusalOf({ rule }: FittedRule, census: Census): Refusal | null {
     }
   }
   return null
+}
+
+function unapproved({ rule }: FittedRule): Refusal {
+  return {
+    code: 'not_approved',
+    message: `nobody approved rule ${rule.id} in this version: make a plan file and carry it out once with enforce --plan`,
+  }
 }
 
 function ageInMonths(startDay: string | null, today: string): number | null {

@@ -1,8 +1,7 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
-import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
+import type { FittedStart } from '../catalog/fitted.ts'
 import { columnId, conjunction, tableId } from '../db/governed.ts'
-import type { Boundary } from './boundary.ts'
 import { matches } from './condition.ts'
 import {
   goesAlong,
@@ -13,6 +12,7 @@ import {
   isDone,
   isDue,
   isInClass,
+  type View,
 } from './due.ts'
 import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
 
@@ -53,16 +53,13 @@ const NONE: Readonly<Record<Verdict, number>> = {
 }
 
 /** Counts what a run of the rule would meet. Reads every row of the table once. */
-export async function takeCensus(
-  db: QueryExecutorProvider,
-  fitted: FittedRule,
-  boundary: Boundary,
-): Promise<Census> {
+export async function takeCensus(db: QueryExecutorProvider, view: View): Promise<Census> {
+  const { fitted, boundary } = view
   const law = { rule: fitted.rule, boundary }
   const { rows } = await sql<{ verdict: Verdict; rows: string; oldest: string | null }>`
     select verdict, count(*)::text as rows, min(day)::text as oldest
     from (
-      select ${verdictOf(fitted, law)} as verdict, ${startDay(fitted.start, law)} as day
+      select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day
       from ${tableId(fitted.table)} as row
       ${eventsOf(fitted.start, law)}
     ) as judged
@@ -71,25 +68,26 @@ export async function takeCensus(
   const due = rows.find((row) => row.verdict === 'due')
   return {
     counts: { ...NONE, ...counts },
-    children: due === undefined ? [] : await countChildren(db, fitted, boundary),
+    children: due === undefined ? [] : await countChildren(db, view),
     oldestDue: due?.oldest ?? null,
   }
 }
 
-function verdictOf(fitted: FittedRule, law: Law): RawBuilder<unknown> {
+function verdictOf(view: View, law: Law): RawBuilder<unknown> {
+  const { start } = view.fitted
   return sql`
     case
-      when (${isInClass(fitted)}) is not true then 'outside'
-      when ${isDue(fitted, law.boundary)} then
+      when (${isInClass(view)}) is not true then 'outside'
+      when ${isDue(view)} then
         case
-          when ${isDone(fitted)} then 'done'
-          when ${isBlocked(fitted)} then 'blocked'
-          when ${isDeciding(fitted)} then 'deciding'
+          when ${isDone(view)} then 'done'
+          when ${isBlocked(view)} then 'blocked'
+          when ${isDeciding(view)} then 'deciding'
           else 'due'
         end
-      when ${hasNoStart(fitted.start, law)} then 'neverExpires'
-      when ${isImplausibleRow(fitted.start, law)} then 'implausible'
-      when ${isOpenRow(fitted.start, law)} then 'open'
+      when ${hasNoStart(start, law)} then 'neverExpires'
+      when ${isImplausibleRow(start, law)} then 'implausible'
+      when ${isOpenRow(start, law)} then 'open'
       else 'running'
     end`
 }
@@ -153,19 +151,16 @@ function eventsOf(start: FittedStart, law: Law): RawBuilder<unknown> {
     on ${conjunction(links.map(({ own, alias }) => sql`${own} = events.${alias}`))}`
 }
 
-async function countChildren(
-  db: QueryExecutorProvider,
-  fitted: FittedRule,
-  boundary: Boundary,
-): Promise<Census['children']> {
+async function countChildren(db: QueryExecutorProvider, view: View): Promise<Census['children']> {
+  const { fitted } = view
   const counted: { table: string; rows: number }[] = []
   for (const child of fitted.children) {
     const { rows } = await sql<{ rows: string }>`
       select count(*)::text as rows
-      from ${tableId(child.table)} as ${sql.id(going(fitted, child))}
+      from ${tableId(child.table)} as ${sql.id(going(view, child))}
       where exists (
         select from ${tableId(fitted.table)} as row
-        where ${goesAlong(fitted, child)} and ${isActionable(fitted, boundary)}
+        where ${goesAlong(view, child)} and ${isActionable(view)}
       )`.execute(db)
     counted.push({ table: printTable(child.table), rows: Number(rows[0]?.rows ?? 0) })
   }

@@ -6,9 +6,10 @@ import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
-import { buildPlan, type Counted } from './build.ts'
+import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
-import type { Plan } from './plan.ts'
+import { viewOf, type View } from './due.ts'
+import { willAct, type Plan, type PlannedRule } from './plan.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
 export type Stand =
@@ -22,6 +23,8 @@ export type PlanRequest = {
   /** In the order of a run. */
   readonly rules: readonly FittedRule[]
   readonly stand: Stand
+  /** Digest of the approved version of each rule; null if the plan is to be approved itself. */
+  readonly approved: ReadonlyMap<string, string> | null
 }
 
 /** Counts every rule on one snapshot of the database and builds the plan of it. */
@@ -32,11 +35,7 @@ export async function makePlan<DB>(db: Kysely<DB>, request: PlanRequest): Promis
     // Instants of one form compare as text does.
     const createdAt = stand.kind === 'instant' && stand.at < now ? stand.at : now
     const cutoff: Cutoff = stand.kind === 'day' ? stand : { kind: 'instant', at: createdAt }
-    const counted: Counted[] = []
-    for (const fitted of rules) {
-      const boundary = await readBoundary(trx, fitted, cutoff)
-      counted.push({ fitted, boundary, census: await takeCensus(trx, fitted, boundary) })
-    }
+    const planned = await planRules(trx, request, cutoff)
     const { name, systemIdentifier } = catalog.database
     return buildPlan(
       {
@@ -46,9 +45,33 @@ export async function makePlan<DB>(db: Kysely<DB>, request: PlanRequest): Promis
         policyDigest: request.policyDigest,
         ...fingerprints(tablesReached(rules, catalog)),
       },
-      counted,
+      planned,
     )
   })
+}
+
+/** Counts rule by rule; what an earlier rule will have done by then counts as done. */
+async function planRules(
+  trx: QueryExecutorProvider,
+  { rules, approved }: PlanRequest,
+  cutoff: Cutoff,
+): Promise<readonly PlannedRule[]> {
+  const planned: PlannedRule[] = []
+  const earlier = new Map<string, Pick<View, 'fitted' | 'boundary'>>()
+  for (const fitted of rules) {
+    const boundary = await readBoundary(trx, fitted, cutoff)
+    const census = await takeCensus(trx, { ...viewOf(fitted, boundary), earlier })
+    const { id, digest } = fitted.rule
+    const rule = planRule({
+      fitted,
+      boundary,
+      census,
+      approved: approved === null || approved.get(id) === digest,
+    })
+    planned.push(rule)
+    if (willAct(rule)) earlier.set(id, { fitted, boundary })
+  }
+  return planned
 }
 
 function fingerprints(tables: readonly Table[]): Pick<Plan, 'catalogFingerprint' | 'tables'> {

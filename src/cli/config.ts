@@ -1,0 +1,107 @@
+import { ConfigError } from '../base/errors.ts'
+
+/** Where the program runs, out of the environment; what is kept stands in the policies. */
+export type Config = {
+  readonly databaseUrl: Setting
+  /** Folder of the policies. */
+  readonly policies: string
+  /** File of the entry key (PKCS#8 PEM, Ed25519). */
+  readonly entryKeyFile: Setting
+  /** `host:port` of the daemon's health endpoints. */
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly logLevel: LogLevel
+  readonly roles: { readonly owner: string; readonly daemon: string; readonly auditor: string }
+}
+
+/** A setting that only some commands need; asking for it when it is not set is the error. */
+export type Setting = { readonly value: string | null; readonly name: string }
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const KNOWN = new Set([
+  'RETENTIOND_DATABASE_URL',
+  'RETENTIOND_DATABASE_URL_FILE',
+  'RETENTIOND_POLICIES',
+  'RETENTIOND_ENTRY_KEY_FILE',
+  'RETENTIOND_LISTEN',
+  'RETENTIOND_LOG_LEVEL',
+  'RETENTIOND_OWNER_ROLE',
+  'RETENTIOND_DAEMON_ROLE',
+  'RETENTIOND_AUDITOR_ROLE',
+])
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Reads the configuration; `readSecret` gives the content of a file that holds one. */
+export function parseConfig(env: Environment, readSecret: (file: string) => string): Config {
+  const unknown = Object.keys(env).filter((key) => key.startsWith('RETENTIOND_') && !KNOWN.has(key))
+  if (unknown.length > 0) {
+    throw new ConfigError(`unknown environment variable ${unknown.join(', ')}`, {
+      remedy: `known are ${[...KNOWN].join(', ')}`,
+    })
+  }
+  return Object.freeze({
+    databaseUrl: { name: 'RETENTIOND_DATABASE_URL', value: databaseUrl(env, readSecret) },
+    policies: env['RETENTIOND_POLICIES'] ?? 'policies',
+    entryKeyFile: {
+      name: 'RETENTIOND_ENTRY_KEY_FILE',
+      value: env['RETENTIOND_ENTRY_KEY_FILE'] ?? null,
+    },
+    listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
+    logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),
+    roles: {
+      owner: env['RETENTIOND_OWNER_ROLE'] ?? 'retentiond_owner',
+      daemon: env['RETENTIOND_DAEMON_ROLE'] ?? 'retentiond',
+      auditor: env['RETENTIOND_AUDITOR_ROLE'] ?? 'retentiond_auditor',
+    },
+  })
+}
+
+/** The value of a setting, or the error that names it. */
+export function required({ value, name }: Setting): string {
+  if (value !== null && value !== '') return value
+  throw new ConfigError(`${name} is not set`, {
+    remedy:
+      name === 'RETENTIOND_DATABASE_URL'
+        ? 'set it, or RETENTIOND_DATABASE_URL_FILE, to postgresql://role:password@host:port/database'
+        : 'make a key with: retentiond keygen entry.key, then set it to that file',
+  })
+}
+
+function databaseUrl(env: Environment, readSecret: (file: string) => string): string | null {
+  const url = env['RETENTIOND_DATABASE_URL']
+  const file = env['RETENTIOND_DATABASE_URL_FILE']
+  if (url !== undefined && file !== undefined) {
+    throw new ConfigError('RETENTIOND_DATABASE_URL and RETENTIOND_DATABASE_URL_FILE are both set', {
+      remedy: 'keep one of them',
+    })
+  }
+  const text = file === undefined ? url : readSecret(file).trim()
+  if (text === undefined || text === '') return null
+  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) {
+    throw new ConfigError('RETENTIOND_DATABASE_URL is not a PostgreSQL connection string', {
+      remedy:
+        'write postgresql://role:password@host:port/database, with @ : / ? # % in a password percent-encoded',
+    })
+  }
+  return text
+}
+
+function parseListen(text: string): Config['listen'] {
+  const [, host, port] = /^(.+):(\d{1,5})$/.exec(text) ?? []
+  if (host === undefined || Number(port) > 65_535) {
+    throw new ConfigError(`RETENTIOND_LISTEN is "${text}"`, {
+      remedy: 'write host:port, as 127.0.0.1:8080',
+    })
+  }
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+}
+
+function parseLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text)
+  if (level !== undefined) return level
+  throw new ConfigError(`RETENTIOND_LOG_LEVEL is "${text}"`, {
+    remedy: `write one of ${LOG_LEVELS.join(', ')}`,
+  })
+}

@@ -1,0 +1,32 @@
+import { PolicyError } from '../base/errors.ts'
+import type { Parsed } from '../base/problem.ts'
+import type { Catalog } from '../catalog/catalog.ts'
+import { fitPolicies, tablesNamed } from '../catalog/fit.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import { inspectCatalog } from '../catalog/inspect.ts'
+import type { Db } from '../db/connect.ts'
+import { orderRules } from '../policy/order.ts'
+import type { PolicySet } from '../policy/policy.ts'
+
+export type Prepared = {
+  readonly catalog: Catalog
+  /** In the order of a run: readers first, then what they read. */
+  readonly rules: readonly FittedRule[]
+}
+
+/** Reads the catalog and fits the policies to it; throws every problem at once. */
+export async function prepare(db: Db, set: PolicySet): Promise<Prepared> {
+  const catalog = await inspectCatalog(db, tablesNamed(set))
+  return { catalog, rules: sorted(valueOf(fitPolicies(set, catalog)), set) }
+}
+
+/** The value, or the problems as an error. */
+export function valueOf<T>(parsed: Parsed<T>): T {
+  if (parsed.problems !== undefined) throw new PolicyError(parsed.problems)
+  return parsed.value
+}
+
+function sorted(fitted: readonly FittedRule[], set: PolicySet): readonly FittedRule[] {
+  const order = valueOf(orderRules(set.rules)).map((rule) => rule.id)
+  return fitted.toSorted((one, other) => order.indexOf(one.rule.id) - order.indexOf(other.rule.id))
+}
