@@ -1,0 +1,186 @@
+import { printTable, sameTable } from '../base/names.ts'
+import type { TableName } from '../base/names.ts'
+import type { Problem } from '../base/problem.ts'
+import { orderRules } from './order.ts'
+import { columnsRead } from './policy.ts'
+import type { Policy, Rule, RuleSource } from './policy.ts'
+
+/** A policy with its place. */
+type PlacedPolicy = { readonly value: Policy; readonly source: RuleSource }
+
+/** Finds what is wrong with a set of policies that each parse, without looking at a database. */
+export function checkSet(
+  policies: readonly PlacedPolicy[],
+  rules: readonly Rule[],
+): readonly Problem[] {
+  const problems = [
+    ...repeatedPolicies(policies),
+    ...repeatedRules(rules),
+    ...tablesGovernedTwice(rules),
+    ...sourcesConfused(rules),
+    ...childrenClaimed(rules),
+    ...childrenWithoutRule(rules),
+    ...decidingColumnsMasked(rules),
+  ]
+  // The order speaks of rules by id and of tables by rule: it means nothing while these repeat.
+  return problems.length > 0 ? problems : (orderRules(rules).problems ?? [])
+}
+
+function repeatedPolicies(policies: readonly PlacedPolicy[]): readonly Problem[] {
+  const first = new Map<string, PlacedPolicy>()
+  return policies.flatMap((policy) => {
+    const other = first.get(policy.value.id)
+    if (other === undefined) {
+      first.set(policy.value.id, policy)
+      return []
+    }
+    const at = placeOf(other.source, ['policy'])
+    const message = `the policy ${policy.value.id} is already at ${at}`
+    return [policy.source.problem(['policy'], { code: 'duplicate_policy', message })]
+  })
+}
+
+function repeatedRules(rules: readonly Rule[]): readonly Problem[] {
+  return pairs(rules, (rule) => rule.id).map(([first, again]) => {
+    const message = `the rule ${again.id} is already at ${placeOf(first.source, ['id'])}`
+    const remedy = 'the journal knows rules by id: choose another'
+    return again.source.problem(['id'], { code: 'duplicate_rule', message, remedy })
+  })
+}
+
+function tablesGovernedTwice(rules: readonly Rule[]): readonly Problem[] {
+  return pairs(rules, (rule) => printTable(rule.table)).map(([first, again]) => {
+    const at = placeOf(first.source, ['table'])
+    const message = `${printTable(again.table)} is already governed by rule ${first.id} at ${at}`
+    const remedy = 'this version has one rule for a table: merge them'
+    return again.source.problem(['table'], { code: 'table_governed_twice', message, remedy })
+  })
+}
+
+/** A `via` that is the source or the governed table locks nothing that the rule doesn't lock anyway. */
+function sourcesConfused(rules: readonly Rule[]): readonly Problem[] {
+  return rules.flatMap((rule) => {
+    if (rule.start.kind !== 'event' || rule.start.via === null) return []
+    const { via, source } = rule.start
+    const same = sameTable(via, source) ? 'the source' : 'the governed table'
+    if (!sameTable(via, source) && !sameTable(via, rule.table)) return []
+    const message = `via names ${same} itself, not a common parent`
+    const remedy = 'remove it, or name the table that both refer to'
+    return [rule.source.problem(['start', 'via'], { code: 'via_is_not_parent', message, remedy })]
+  })
+}
+
+function childrenClaimed(rules: readonly Rule[]): readonly Problem[] {
+  const governed = new Map(rules.map((rule) => [printTable(rule.table), rule]))
+  const claimed = new Map<string, Rule>()
+  return rules.flatMap((rule) =>
+    childrenOf(rule, 'with_parent').flatMap((child): readonly Problem[] => {
+      const table = printTable(child)
+      const own = governed.get(table)
+      if (own !== undefined) {
+        const at = placeOf(own.source, ['table'])
+        const message = `rows of ${table} have a rule of their own, ${own.id} at ${at}`
+        const remedy = 'write own_rule, or remove that rule'
+        return [
+          rule.source.problem(referencePath(child), { code: 'child_has_rule', message, remedy }),
+        ]
+      }
+      const other = claimed.get(table)
+      claimed.set(table, other ?? rule)
+      if (other === undefined) return []
+      const at = placeOf(other.source, referencePath(child))
+      const message = `rows of ${table} already go with those of rule ${other.id} at ${at}`
+      const remedy = `give ${table} a rule of its own, and write own_rule in both`
+      return [
+        rule.source.problem(referencePath(child), { code: 'child_claimed_twice', message, remedy }),
+      ]
+    }),
+  )
+}
+
+function childrenWithoutRule(rules: readonly Rule[]): readonly Problem[] {
+  const governed = new Set(rules.map((rule) => printTable(rule.table)))
+  return rules.flatMap((rule) =>
+    childrenOf(rule, 'own_rule').flatMap((child) => {
+      if (governed.has(printTable(child))) return []
+      const message = `no rule governs ${printTable(child)}: its rows would stay for ever`
+      const remedy = 'write a rule for it, or with_parent'
+      return [
+        rule.source.problem(referencePath(child), { code: 'child_without_rule', message, remedy }),
+      ]
+    }),
+  )
+}
+
+type Decision = { readonly rule: Rule; readonly role: string }
+
+/** A masked start, link or filter would change what the rules decide about other records. */
+function decidingColumnsMasked(rules: readonly Rule[]): readonly Problem[] {
+  const deciding = new Map<string, Decision>()
+  for (const rule of rules) {
+    for (const [table, columns, role] of columnsDeciding(rule)) {
+      for (const column of columns) {
+        const name = columnName(table, column)
+        if (!deciding.has(name)) deciding.set(name, { rule, role })
+      }
+    }
+  }
+  return rules.flatMap((rule) => {
+    if (rule.action.kind !== 'anonymise') return []
+    return rule.action.masks.flatMap(({ column, strategy }): readonly Problem[] => {
+      const decision = deciding.get(columnName(rule.table, column))
+      if (decision === undefined || strategy.kind === 'keep') return []
+      const reader = decision.rule === rule ? 'this rule' : `rule ${decision.rule.id}`
+      const message = `${column} is ${decision.role} of ${reader}: masking it would change what other rules decide`
+      const remedy = 'write { keep: "why" } for it'
+      const path = ['then', 'anonymise', column]
+      return [rule.source.problem(path, { code: 'mask_decides', message, remedy })]
+    })
+  })
+}
+
+function columnsDeciding(rule: Rule): readonly (readonly [TableName, readonly string[], string])[] {
+  const where = [rule.table, columnsRead(rule.where), 'in the filter'] as const
+  if (rule.start.kind === 'column') {
+    return [where, [rule.table, [rule.start.column], 'the period start']]
+  }
+  const { source, column, by, open, none } = rule.start
+  return [
+    where,
+    [source, [column], 'the period start'],
+    [source, by.map((link) => link.source), 'a link'],
+    [source, columnsRead(open), 'in the open filter'],
+    [rule.table, by.map((link) => link.own), 'a link'],
+    [rule.table, typeof none === 'object' ? [none.use] : [], 'the period start'],
+  ]
+}
+
+function columnName(table: TableName, column: string): string {
+  return JSON.stringify([table.schema, table.name, column])
+}
+
+function childrenOf(rule: Rule, as: 'own_rule' | 'with_parent'): readonly TableName[] {
+  return rule.references.filter((reference) => reference.as === as).map(({ table }) => table)
+}
+
+function referencePath(table: TableName): readonly string[] {
+  return ['references', printTable(table)]
+}
+
+function placeOf(source: RuleSource, path: readonly (string | number)[]): string {
+  return source.problem(path, { code: '', message: '' }).at
+}
+
+/** Pairs each rule with the first before it of the same name. */
+function pairs(
+  rules: readonly Rule[],
+  named: (rule: Rule) => string,
+): readonly (readonly [Rule, Rule])[] {
+  const first = new Map<string, Rule>()
+  return rules.flatMap((rule): readonly (readonly [Rule, Rule])[] => {
+    const other = first.get(named(rule))
+    if (other !== undefined) return [[other, rule]]
+    first.set(named(rule), rule)
+    return []
+  })
+}

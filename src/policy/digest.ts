@@ -1,0 +1,95 @@
+import { canonical, digestOf } from '../base/canonical.ts'
+import type { Json } from '../base/canonical.ts'
+import type { Action, Condition, Policy, Rule, Scalar, Start } from './policy.ts'
+
+/**
+ * Digests the resolved values that decide what a rule destroys and when. Titles, owners, the register
+ * and the place in a file are left out: a corrected title must not void an approval. The format's
+ * name is part of what is hashed, so that a later format can't meet the digest of an older one.
+ */
+export function ruleDigest(rule: Omit<Rule, 'digest' | 'source'>): string {
+  return digestOf({
+    format: 'retentiond rule 1',
+    id: rule.id,
+    table: { ...rule.table },
+    zone: rule.zone,
+    where: rule.where && conditionJson(rule.where),
+    start: startJson(rule.start),
+    keep: { ...rule.keep },
+    mode: rule.mode,
+    schedule: rule.schedule && { ...rule.schedule },
+    limits: {
+      maxRows: scalarJson(rule.limits.maxRows),
+      maxPercent: scalarJson(rule.limits.maxPercent),
+    },
+    batchRows: rule.batchRows,
+    plausibleFrom: rule.plausibleFrom,
+    sentinels: { open: asSet(rule.sentinels.open), invalid: asSet(rule.sentinels.invalid) },
+    action: actionJson(rule.action),
+    references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
+  })
+}
+
+/** Digests the whole set: the rules by their digests, and what the register says about them. */
+export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): string {
+  return digestOf({
+    format: 'retentiond policy set 1',
+    policies: asSet(policies.map(({ id, title, owner }): Json => ({ id, title, owner }))),
+    rules: asSet(
+      rules.map(({ id, policy, title, register, digest }): Json => {
+        return { id, policy, title, register: register && { ...register }, digest }
+      }),
+    ),
+  })
+}
+
+/** The canonical form of a filter: what must hold together has no order, nor do alternatives. */
+function conditionJson(condition: Condition): Json {
+  switch (condition.kind) {
+    case 'all':
+    case 'any':
+      return { kind: condition.kind, conditions: asSet(condition.conditions.map(conditionJson)) }
+    case 'not':
+      return { kind: 'not', condition: conditionJson(condition.condition) }
+    case 'one_of':
+      return { ...condition, values: asSet(condition.values.map(scalarJson)) }
+    case 'equals':
+    case 'compares':
+      return { ...condition, value: scalarJson(condition.value) }
+    case 'is_null':
+      return condition
+    default:
+      return condition satisfies never
+  }
+}
+
+function startJson(start: Start): Json {
+  if (start.kind === 'column') return { ...start }
+  return {
+    ...start,
+    via: start.via && { ...start.via },
+    by: asSet(start.by.map((link): Json => ({ ...link }))),
+    open: start.open && conditionJson(start.open),
+    none: typeof start.none === 'string' ? start.none : { ...start.none },
+  }
+}
+
+function actionJson(action: Action): Json {
+  if (action.kind === 'purge') return action
+  const masks = action.masks.map(({ column, strategy }): Json => {
+    if (strategy.kind !== 'constant') return { column, strategy }
+    return { column, strategy: { kind: 'constant', value: scalarJson(strategy.value) } }
+  })
+  return { kind: 'anonymise', masks: asSet(masks) }
+}
+
+/** Numbers go as their decimal text: canonical JSON holds integers only. */
+function scalarJson(value: Scalar): Json {
+  return typeof value === 'number' ? { number: String(value) } : value
+}
+
+/** Sorts by canonical form and drops repetitions. */
+function asSet(items: readonly Json[]): readonly Json[] {
+  const byForm = new Map(items.map((item) => [canonical(item), item]))
+  return [...byForm.keys()].toSorted().flatMap((form) => byForm.get(form) ?? [])
+}

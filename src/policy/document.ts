@@ -1,0 +1,279 @@
+import { z } from 'zod'
+import { ConditionShape, ScalarShape, readCondition } from './condition.ts'
+import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
+import type { Fault, Read } from './fault.ts'
+import type { FaultParams } from './fields.ts'
+import {
+  field,
+  readDay,
+  readSchedule,
+  readSentinels,
+  readTemplate,
+  readText,
+  readZone,
+} from './fields.ts'
+import { readColumn, readId, readTable, readTableColumn } from './name.ts'
+import { PERIOD_PATTERN, readPeriod } from './period.ts'
+import type { Link, Reference } from './policy.ts'
+
+/**
+ * A mapping that accepts no other key. The message of its unknown keys is the list of the known
+ * ones: issues.ts makes the sentence, and zod gives it nothing else to go by.
+ */
+function mapping<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : undefined,
+  })
+}
+
+const Text = field(readText, z.string().min(1))
+const Id = field(readId, z.string().meta({ pattern: '^[a-z][a-z0-9_-]{0,62}$' }))
+const Zone = field(readZone, z.string().meta({ examples: ['Europe/Paris', 'UTC'] }))
+const Day = field(readDay, z.string().meta({ format: 'date' }))
+const Column = field(readColumn, z.string().min(1))
+const Table = field(
+  readTable,
+  z
+    .string()
+    .min(3)
+    .meta({ examples: ['crm.customer'] }),
+)
+const TableColumn = field(
+  readTableColumn,
+  z
+    .string()
+    .min(5)
+    .meta({ examples: ['crm.contract.ended_on'] }),
+)
+const Filter = field(readCondition, ConditionShape)
+const Days = z.array(z.string())
+
+const Sentinels = mapping({
+  open: field(readSentinels('open'), Days)
+    .optional()
+    .describe('Days that mean "still open", as a null does: the record is kept.'),
+  invalid: field(readSentinels('invalid'), Days)
+    .optional()
+    .describe('Days that mean "unknown": the record is reported and never due.'),
+})
+
+const Mode = z.enum(['report', 'enforce'])
+
+const Limits = mapping({
+  max_rows: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Most rows a run of the rule may touch, children counted; else it is refused whole.'),
+  max_percent: z
+    .number()
+    .gt(0)
+    .lte(100)
+    .optional()
+    .describe('Most per cent of the table that a run of the rule may touch.'),
+})
+
+const Batch = mapping({
+  rows: z.int().min(1).max(50_000).describe('Rows acted on in one transaction.'),
+})
+
+/** Keys that a policy sets for all of its rules, and a rule for itself. */
+const shared = {
+  mode: Mode.optional().describe('enforce acts; report, the default, only plans.'),
+  schedule: field(readSchedule, z.string())
+    .optional()
+    .describe('Cron expression of five fields; none, the default, runs on demand only.'),
+  schedule_timezone: Zone.optional().describe('Zone of the cron expression; UTC by default.'),
+  limits: Limits.optional().describe('What a run may touch at most.'),
+  batch: Batch.optional().describe('How large one transaction is.'),
+}
+
+const inheritable = {
+  sentinels: Sentinels.optional().describe('Days that stand for something else.'),
+  plausible_from: Day.optional().describe(
+    'First plausible day, 1990-01-01 by default; older period starts are reported, never due.',
+  ),
+}
+
+const ColumnStart = mapping({
+  column: Column.describe('Column of the governed table that holds the period start.'),
+  timezone: Zone.optional().describe(
+    'Zone of a column of local times; that of the rule by default.',
+  ),
+})
+
+const EventStart = mapping({
+  latest: TableColumn.describe('The period starts at the latest of these over all related rows.'),
+  by: field(readLinks, z.record(z.string(), z.string()).meta({ minProperties: 1 })).describe(
+    'Column of the source table: the column of the governed table that equals it.',
+  ),
+  via: Table.optional().describe('Table whose row both refer to; it is locked while deciding.'),
+  open: Filter.optional().describe('A related row like this is still open and keeps the record.'),
+  none: z
+    .union(
+      [z.enum(['report', 'error']), mapping({ use: Column.describe('Column to use instead.') })],
+      {
+        error: () => 'expected report, error or { use: column }',
+      },
+    )
+    .optional()
+    .describe('What becomes of a record without any related row: report is the default.'),
+  timezone: Zone.optional().describe(
+    'Zone of a column of local times; that of the rule by default.',
+  ),
+})
+
+const Strategy = z
+  .union(
+    [
+      z.literal('nothing'),
+      mapping({ constant: ScalarShape.describe('Written into every row.') }),
+      mapping({
+        template: field(readTemplate, z.string()).describe('Text; {key} is the primary key.'),
+      }),
+      mapping({ keep: Text.describe('The column stays as it is, for this reason.') }),
+    ],
+    { error: () => 'expected nothing, or a mapping of constant, template or keep' },
+  )
+  .describe('What is written: nothing (null), a constant, a template, or keep with a reason.')
+
+const Masks = z.preprocess(
+  (raw, context) => {
+    if (!isMapping(raw)) return raw
+    const keys = Object.keys(raw)
+    const faults =
+      keys.length === 0
+        ? refuse('empty_value', 'this mapping is empty', 'name the columns to overwrite').faults
+        : repeated(keys, (key) => readColumn(key).value)
+    for (const fault of faults ?? []) {
+      const params: FaultParams = { fault }
+      context.issues.push({ code: 'custom', input: raw, path: [...fault.path], params })
+    }
+    return raw
+  },
+  z.record(Column, Strategy),
+)
+
+const Then = z.union(
+  [
+    z.literal('purge'),
+    mapping({
+      anonymise: Masks.describe('Columns, and what is written into them.'),
+    }),
+  ],
+  { error: () => 'expected purge, or a mapping with the key anonymise' },
+)
+
+const Register = mapping({
+  purpose: Text.optional().describe('What the data is processed for.'),
+  basis: Text.optional().describe('Legal basis of the processing.'),
+  categories: z.array(Text).optional().describe('Categories of personal data.'),
+  source: Text.describe('The sentence of the published policy that this rule carries out.'),
+})
+
+/** One rule as people write it. */
+export const RuleDocument = mapping({
+  id: Id.describe('Names the rule in plans and in the journal, for ever; unique in the folder.'),
+  title: Text.optional().describe('For people; the id by default.'),
+  register: Register.optional().describe('For the register of processing (GDPR, article 30).'),
+  table: Table.describe('The governed table, as schema.table.'),
+  timezone: Zone.optional().describe('Zone in which days are counted, if not that of the policy.'),
+  where: Filter.optional().describe('Which rows of the table; every row by default.'),
+  start: z
+    .union([Column, ColumnStart, EventStart], {
+      error: () => 'expected a column, or a mapping with the key column or latest',
+    })
+    .describe('What the period counts from: a column, or the latest event of related rows.'),
+  keep: field(readPeriod, z.string().regex(PERIOD_PATTERN)).describe(
+    'A whole number of one unit: 10 years, 12 months, 6 weeks, 90 days, P10Y.',
+  ),
+  // oxlint-disable-next-line unicorn/no-thenable -- a word of the language, and never a function
+  then: Then.describe('What becomes of a record that is due: purge, or anonymise columns.'),
+  references: field(readReferences, z.record(z.string(), z.enum(['own_rule', 'with_parent'])))
+    .optional()
+    .describe('Each table with a foreign key to this one: with_parent goes along, own_rule first.'),
+  ...inheritable,
+  ...shared,
+}).meta({ id: 'rule', title: 'Rule' })
+
+const header = {
+  version: z.literal(1).describe('Version of this language.'),
+  policy: Id.describe('Id of the policy; unique in the folder.'),
+  title: Text.optional().describe('For people; the id by default.'),
+  owner: Text.describe('Who answers for the policy.'),
+  timezone: Zone.describe('IANA zone in which days are counted.'),
+  ...inheritable,
+  defaults: mapping(shared).optional().describe('What rules of this file have in common.'),
+}
+
+/** A policy with its rules still unread, so that a mistake in one rule hides none in another. */
+export const PolicyHeader = mapping({ ...header, rules: z.array(z.unknown()).min(1) })
+
+/** A policy file as people write it; the JSON Schema is made from this. */
+export const PolicyDocument = mapping({
+  ...header,
+  rules: z.array(RuleDocument).min(1).describe('The rules, in any order.'),
+})
+
+export type PolicyHeader = z.output<typeof PolicyHeader>
+export type RuleDocument = z.output<typeof RuleDocument>
+
+function readLinks(raw: unknown): Read<readonly Link[]> {
+  if (!isMapping(raw)) return refuseKind('a mapping of columns', raw)
+  return readEntries(raw, readColumn, readColumn, (source, own) => ({ source, own }))
+}
+
+function readReferences(raw: unknown): Read<readonly Reference[]> {
+  if (!isMapping(raw)) return refuseKind('a mapping of tables', raw)
+  const read = readEntries(raw, readTable, readReference, (table, as) => ({ table, as }))
+  if (read.value === undefined) return read
+  const faults = repeated(Object.keys(raw), (key) => JSON.stringify(readTable(key).value))
+  return faults.length > 0 ? { faults } : read
+}
+
+/** Finds keys that name again, in another spelling, what a key before them named. */
+function repeated(
+  keys: readonly string[],
+  named: (key: string) => string | undefined,
+): readonly Fault[] {
+  const seen = new Set<string>()
+  return keys.flatMap((key): readonly Fault[] => {
+    const name = named(key)
+    if (name === undefined || !seen.has(name)) {
+      if (name !== undefined) seen.add(name)
+      return []
+    }
+    const message = `${quote(key)} stands here twice`
+    return [{ code: 'duplicate_key', message, path: [key], on: 'key' }]
+  })
+}
+
+function readReference(raw: unknown): Read<Reference['as']> {
+  if (raw === 'own_rule' || raw === 'with_parent') return { value: raw }
+  if (typeof raw !== 'string') return refuseKind('own_rule or with_parent', raw)
+  const message = `${quote(raw)} is neither own_rule nor with_parent`
+  return refuse('unknown_value', message, 'with_parent rows go along; own_rule rows go first')
+}
+
+/** Reads a mapping whose keys are names; at least one entry. */
+function readEntries<K, V, T>(
+  raw: Readonly<Record<string, unknown>>,
+  readKey: (key: unknown) => Read<K>,
+  readValue: (value: unknown) => Read<V>,
+  entry: (key: K, value: V) => T,
+): Read<readonly T[]> {
+  const values: T[] = []
+  const faults: Fault[] = []
+  for (const [key, item] of Object.entries(raw)) {
+    const name = readKey(key)
+    const value = readValue(item)
+    for (const fault of name.faults ?? []) faults.push({ ...fault, path: [key], on: 'key' })
+    faults.push(...below([key], value.faults ?? []))
+    if (name.value !== undefined && value.value !== undefined) {
+      values.push(entry(name.value, value.value))
+    }
+  }
+  if (faults.length > 0) return { faults }
+  return values.length > 0 ? { value: values } : refuse('empty_value', 'this mapping is empty')
+}

@@ -1,0 +1,158 @@
+import type { Problem } from '../base/problem.ts'
+import { ruleDigest } from './digest.ts'
+import type { PolicyHeader, RuleDocument } from './document.ts'
+import type { Fault } from './fault.ts'
+import type { Action, Limits, Rule, RuleSource, Schedule, Sentinels, Start } from './policy.ts'
+
+/** What a rule gets from its policy. */
+export type PolicyValues = Pick<
+  PolicyHeader,
+  'policy' | 'timezone' | 'sentinels' | 'plausible_from' | 'defaults'
+>
+
+/** What holds where neither the rule nor its policy says anything. Part of every rule digest. */
+export const PROGRAM_DEFAULTS = {
+  mode: 'report',
+  /** Enough for a month of a busy table; a first run that is larger deserves a look. */
+  limits: { maxRows: 50_000, maxPercent: 10 },
+  batchRows: 5000,
+  scheduleZone: 'UTC',
+  plausibleFrom: '1990-01-01',
+} as const
+
+/** Merges a rule with what its policy and the program say, and reports what contradicts them. */
+export function resolveRule(
+  document: RuleDocument,
+  policy: PolicyValues,
+  source: RuleSource,
+): { readonly rule: Rule; readonly problems: readonly Problem[] } {
+  const faults: Fault[] = []
+  const merged: Omit<Rule, 'digest' | 'source'> = {
+    id: document.id,
+    policy: policy.policy,
+    title: document.title ?? document.id,
+    register: registerOf(document),
+    table: document.table,
+    zone: document.timezone ?? policy.timezone,
+    where: document.where ?? null,
+    start: startOf(document.start),
+    keep: document.keep,
+    mode: document.mode ?? policy.defaults?.mode ?? PROGRAM_DEFAULTS.mode,
+    schedule: scheduleOf(document, policy, faults),
+    limits: limitsOf(document, policy, faults),
+    batchRows: document.batch?.rows ?? policy.defaults?.batch?.rows ?? PROGRAM_DEFAULTS.batchRows,
+    plausibleFrom:
+      document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
+    sentinels: sentinelsOf(document, policy, faults),
+    action: actionOf(document.then, faults),
+    references: document.references ?? [],
+  }
+  const rule = { ...merged, digest: ruleDigest(merged), source }
+  return { rule, problems: faults.map((fault) => source.problem(fault.path, fault)) }
+}
+
+/** Reports a day that a policy declares open and invalid at once. */
+export function sentinelFaults(sentinels: Sentinels): readonly Fault[] {
+  const both = sentinels.open.find((day) => sentinels.invalid.includes(day))
+  if (both === undefined) return []
+  const message = `${both} can't mean "still open" and "unknown" at once`
+  return [
+    { code: 'sentinel_contradicts', message, remedy: 'remove it from one', path: ['sentinels'] },
+  ]
+}
+
+function registerOf({ register }: RuleDocument): Rule['register'] {
+  if (register === undefined) return null
+  return {
+    purpose: register.purpose ?? null,
+    basis: register.basis ?? null,
+    categories: register.categories ?? [],
+    source: register.source,
+  }
+}
+
+function startOf(start: RuleDocument['start']): Start {
+  if (typeof start === 'string') return { kind: 'column', column: start, zone: null }
+  if ('column' in start) {
+    return { kind: 'column', column: start.column, zone: start.timezone ?? null }
+  }
+  return {
+    kind: 'event',
+    source: start.latest.table,
+    column: start.latest.column,
+    zone: start.timezone ?? null,
+    via: start.via ?? null,
+    by: start.by,
+    open: start.open ?? null,
+    none: start.none ?? 'report',
+  }
+}
+
+function scheduleOf(
+  document: RuleDocument,
+  { defaults }: PolicyValues,
+  faults: Fault[],
+): Schedule | null {
+  const cron = document.schedule ?? defaults?.schedule
+  if (cron !== undefined && cron !== 'none') {
+    const zone = document.schedule_timezone ?? defaults?.schedule_timezone
+    return { cron, zone: zone ?? PROGRAM_DEFAULTS.scheduleZone }
+  }
+  if (document.schedule_timezone !== undefined) {
+    const message = 'this zone has no schedule to belong to'
+    const remedy = 'add schedule:, or remove this line'
+    faults.push({ code: 'schedule_missing', message, remedy, path: ['schedule_timezone'] })
+  }
+  return null
+}
+
+/** A rule may be more careful than its policy, never less: the policy's limit is what was reviewed. */
+function limitsOf(document: RuleDocument, { defaults }: PolicyValues, faults: Fault[]): Limits {
+  const limit = (key: 'max_rows' | 'max_percent', otherwise: number): number => {
+    const ceiling = defaults?.limits?.[key]
+    const own = document.limits?.[key]
+    if (own !== undefined && ceiling !== undefined && own > ceiling) {
+      const message = `${key}: ${own} is looser than the ${ceiling} of the policy's defaults`
+      const remedy = `write at most ${ceiling}, or raise the default`
+      faults.push({ code: 'limit_loosened', message, remedy, path: ['limits', key] })
+    }
+    return own ?? ceiling ?? otherwise
+  }
+  return {
+    maxRows: limit('max_rows', PROGRAM_DEFAULTS.limits.maxRows),
+    maxPercent: limit('max_percent', PROGRAM_DEFAULTS.limits.maxPercent),
+  }
+}
+
+function sentinelsOf(document: RuleDocument, policy: PolicyValues, faults: Fault[]): Sentinels {
+  const sentinels = {
+    open: document.sentinels?.open ?? policy.sentinels?.open ?? [],
+    invalid: document.sentinels?.invalid ?? policy.sentinels?.invalid ?? [],
+  }
+  if (document.sentinels !== undefined) faults.push(...sentinelFaults(sentinels))
+  return sentinels
+}
+
+function actionOf(then: RuleDocument['then'], faults: Fault[]): Action {
+  if (then === 'purge') return { kind: 'purge' }
+  const masks = Object.entries(then.anonymise).map(([column, strategy]) => ({
+    column,
+    strategy: strategyOf(strategy),
+  }))
+  if (masks.every(({ strategy }) => strategy.kind === 'keep')) {
+    const message = 'every column is kept: this rule would change nothing'
+    const remedy = 'name the columns to overwrite'
+    faults.push({ code: 'mask_missing', message, remedy, path: ['then', 'anonymise'] })
+  }
+  return { kind: 'anonymise', masks }
+}
+
+type WrittenStrategy = Exclude<RuleDocument['then'], 'purge'>['anonymise'][string]
+type ResolvedStrategy = Extract<Action, { kind: 'anonymise' }>['masks'][number]['strategy']
+
+function strategyOf(strategy: WrittenStrategy): ResolvedStrategy {
+  if (strategy === 'nothing') return { kind: 'nothing' }
+  if ('constant' in strategy) return { kind: 'constant', value: strategy.constant }
+  if ('template' in strategy) return { kind: 'template', text: strategy.template }
+  return { kind: 'keep', why: strategy.keep }
+}
