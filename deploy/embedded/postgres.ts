@@ -113,8 +113,18 @@ async function initialise(place: Place & { readonly password: string }): Promise
   const child = spawn(
     join(programs.bin, 'initdb'),
     [
-      ...['-D', join(folder, 'data'), '-U', 'postgres', `--pwfile=${passwordFile}`],
-      ...['-A', 'scram-sha-256', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+      '-D',
+      join(folder, 'data'),
+      '-U',
+      'postgres',
+      `--pwfile=${passwordFile}`,
+      '-A',
+      'scram-sha-256',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
     ],
     { cwd: folder, env: environment(programs), ...identity, stdio: ['ignore', 'ignore', 'pipe'] },
   )

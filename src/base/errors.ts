@@ -124,3 +124,27 @@ export class Bug extends RetentionError {
 export function invariant(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Bug(message, { remedy: 'please report this with the command you ran' })
 }
+
+/** What of an error may be told: a foreign message or detail may carry a value of a row. */
+export type ToldError = {
+  readonly name: string
+  readonly code?: string
+  readonly message?: string
+  readonly remedy?: string
+  readonly at?: readonly string[]
+}
+
+/**
+ * Allow-list view of an error, for logs and the terminal. Of errors that are not ours only the
+ * name, the code (an SQLSTATE, an errno) and where in the program they came up.
+ */
+export function tell(error: unknown): ToldError {
+  if (error instanceof RetentionError) {
+    const { name, code, message, remedy } = error
+    return { name, code, message, ...(remedy === undefined ? {} : { remedy }) }
+  }
+  if (!(error instanceof Error)) return { name: 'unknown' }
+  const code = 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  return { name: error.name, ...code, at: frames.slice(0, 8).map((line) => line.trim()) }
+}

@@ -1,12 +1,12 @@
 import { printTable, sameTable } from '../base/names.ts'
 import type { Rule } from '../policy/policy.ts'
 import type { Catalog, ForeignKey, Table } from './catalog.ts'
-import type { Child } from './fitted.ts'
+import type { Blocker, Child } from './fitted.ts'
 import { findTable, fitKey, isGovernable, type Report } from './fit-table.ts'
 
 export type FittedReferences = {
   readonly children: readonly Child[]
-  readonly blockers: readonly ForeignKey[]
+  readonly blockers: readonly Blocker[]
 }
 
 type Walk = {
@@ -15,7 +15,7 @@ type Walk = {
   readonly report: Report
   /** The governed table, then every `with_parent` table in the order in which it was found. */
   readonly going: Table[]
-  readonly blockers: ForeignKey[]
+  readonly blockers: Blocker[]
   readonly met: Set<string>
 }
 
@@ -62,7 +62,9 @@ function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
     }
     if (reference.as === 'own_rule') {
       // An anonymised row stays, so nothing that refers to it stands in the way.
-      if (!isRoot || rule.action.kind === 'purge') walk.blockers.push(key)
+      const waiting = findTable(catalog, key.from, path, report)
+      const blocks = !isRoot || rule.action.kind === 'purge'
+      if (waiting !== undefined && blocks) walk.blockers.push({ key, table: waiting })
       continue
     }
     const child = findTable(catalog, key.from, path, report)

@@ -56,7 +56,7 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
   const reaches: readonly TableName[] = [
     fitted.table,
     ...fitted.children.map((child) => child.table),
-    ...fitted.blockers.map((key) => key.from),
+    ...fitted.blockers.map((blocker) => blocker.table),
     ...(start.kind === 'event' ? [start.source] : []),
     ...(start.kind === 'event' && start.guard.kind === 'common parent' ? [start.guard.table] : []),
     ...readers.map(({ reader }) => reader.table),

@@ -9,7 +9,7 @@ export type FittedRule = GovernedRule & {
   /** Tables whose rows go with the governed row; each after the tables it refers to. */
   readonly children: readonly Child[]
   /** Foreign keys whose rows must be gone before the row they refer to may be purged. */
-  readonly blockers: readonly ForeignKey[]
+  readonly blockers: readonly Blocker[]
   /** Rules that read a period start or a link from rows this rule destroys. */
   readonly readers: readonly Reader[]
   /** Every table whose shape this rule depends on; its fingerprint is checked in every batch. */
@@ -81,6 +81,9 @@ export type Child = {
   /** Foreign keys from this table to the governed table or to an earlier child. */
   readonly foreignKeys: readonly ForeignKey[]
 }
+
+/** A foreign key whose rows stand in the way of the row they refer to, and the table of those rows. */
+export type Blocker = { readonly key: ForeignKey; readonly table: Table }
 
 /** `reader` finds the row of `on` that decides it by equality of `pairs`. */
 export type Reader = {

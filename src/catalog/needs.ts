@@ -17,6 +17,9 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
   const all = [
     ...governedNeeds(fitted),
     ...startNeeds(fitted),
+    ...fitted.blockers.map(({ key, table }) =>
+      select(table, key.fromColumns, 'to see whether a row still refers to one that is due'),
+    ),
     ...fitted.children.flatMap(({ table, key, foreignKeys }) => [
       select(
         table,

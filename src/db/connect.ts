@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect } from 'kysely'
-import pg from 'pg'
+import { Pool, types, type CustomTypesConfig } from 'pg'
 import { ConfigError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
@@ -21,23 +21,23 @@ export type ConnectOptions = {
  * Dates and times stay text: a `date` read as a JavaScript Date is the day before in Tokyo, and
  * microseconds would be cut. Eight-byte integers become bigint.
  */
-const TEXT_TYPES = new Set([
-  pg.types.builtins.DATE,
-  pg.types.builtins.TIMESTAMP,
-  pg.types.builtins.TIMESTAMPTZ,
+const TEXT_TYPES: ReadonlySet<number> = new Set<number>([
+  types.builtins.DATE,
+  types.builtins.TIMESTAMP,
+  types.builtins.TIMESTAMPTZ,
 ])
 
-const parsers: pg.CustomTypesConfig = {
-  getTypeParser: ((oid: number, format?: 'text' | 'binary') => {
+const parsers: CustomTypesConfig = {
+  getTypeParser: (oid, format) => {
     if (TEXT_TYPES.has(oid)) return (text: string) => text
-    if (oid === pg.types.builtins.INT8) return (text: string) => BigInt(text)
-    return pg.types.getTypeParser(oid, format as 'text')
-  }) as pg.CustomTypesConfig['getTypeParser'],
+    if (oid === types.builtins.INT8) return (text: string) => BigInt(text)
+    return types.getTypeParser(oid, format)
+  },
 }
 
 /** Opens a pool for the database at `url`. Nothing connects before the first statement. */
 export function connect(url: string, options: ConnectOptions = {}): Connection {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: url,
     application_name: options.applicationName ?? 'retentiond',
     max: options.max ?? 2,

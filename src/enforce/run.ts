@@ -51,6 +51,8 @@ export type RunResult = {
   readonly run: string
   readonly outcome: RunOutcome
   readonly rules: readonly RuleOutcome[]
+  /** Rules of mode enforce that the plan would not carry out. */
+  readonly refused: readonly { readonly rule: string; readonly message: string }[]
   readonly exit: ExitStatus
   /** What ended the run early, if something did. */
   readonly error: unknown
@@ -145,7 +147,14 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     totals: await totalsOfRun(db, { run, seq: start.seq }),
   })
   log.info({ run, outcome }, 'run ended')
-  return { run, outcome, rules, exit: exitOf(outcome), error: failure?.error ?? null }
+  return {
+    run,
+    outcome,
+    rules,
+    refused: refusedRules(plan),
+    exit: exitOf(outcome),
+    error: failure?.error ?? null,
+  }
 }
 
 async function runRule(
@@ -226,9 +235,15 @@ function outcomeOf(
   if (failure !== undefined) return failedAs(failure.error)
   const failed = rules.find(({ error }) => error !== null)
   if (failed !== undefined) return failedAs(failed.error)
-  if (plan.rules.some((rule) => rule.mode === 'enforce' && rule.refusal !== null)) return 'refused'
+  if (refusedRules(plan).length > 0) return 'refused'
   if (signal.aborted) return 'stopped'
   return rules.some((rule) => rule.left > 0) ? 'partial' : 'done'
+}
+
+function refusedRules(plan: Plan): RunResult['refused'] {
+  return plan.rules.flatMap(({ rule, mode, refusal }) =>
+    mode === 'enforce' && refusal !== null ? [{ rule, message: refusal.message }] : [],
+  )
 }
 
 function failedAs(error: unknown): RunOutcome {

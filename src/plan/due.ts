@@ -137,7 +137,7 @@ function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> 
 export function isBlocked(view: View): RawBuilder<boolean> {
   const blocker = alias(view, 'blocker')
   return disjunction(
-    view.fitted.blockers.map((key) =>
+    view.fitted.blockers.map(({ key }) =>
       underGoing(
         view,
         key.to,

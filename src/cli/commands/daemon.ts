@@ -1,0 +1,27 @@
+import { Command } from 'commander'
+import { runDaemon } from '../../daemon/daemon.ts'
+import { readKeyFile } from '../../journal/key-file.ts'
+import { required } from '../config.ts'
+import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+
+/** `daemon`: the sidecar. */
+export function daemonCommand(context: CliContext): Command {
+  return new Command('daemon')
+    .description('run the rules on their schedule, with health endpoints, until stopped')
+    .action(async () => {
+      const config = context.config()
+      const set = await loadConfigured(context)
+      const signer = await readKeyFile(required(config.entryKeyFile))
+      await using connection = await openConnection(context, { max: 3 })
+      await runDaemon({
+        db: connection.db,
+        set,
+        signer,
+        clock: context.clock,
+        log: context.log(),
+        listen: config.listen,
+        signal: context.signal,
+      })
+      context.log().info({}, 'stopped')
+    })
+}

@@ -1,0 +1,110 @@
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { Command, Option } from 'commander'
+import { EXIT } from '../../base/errors.ts'
+import { approvals, enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requests.ts'
+import type { RunResult } from '../../enforce/run.ts'
+import { checkMigrated } from '../../db/migrate.ts'
+import { readKeyFile } from '../../journal/key-file.ts'
+import { treeHead } from '../../journal/read.ts'
+import { printTreeHead } from '../../journal/merkle.ts'
+import { parsePlanFile } from '../../plan/file.ts'
+import { prepare } from '../../plan/prepare.ts'
+import { required } from '../config.ts'
+import { fileError, loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { json } from '../output.ts'
+import { progressOn } from '../progress.ts'
+
+type Options = {
+  readonly plan?: string
+  readonly acceptClock?: boolean
+  readonly output: 'text' | 'json'
+}
+
+/** `enforce`: carries out a plan file, or what is due under rules that were approved before. */
+export function enforceCommand(context: CliContext): Command {
+  return new Command('enforce')
+    .description('act on what is due: purge, anonymise, and journal it')
+    .option('--plan <file>', 'carry out this plan, made with: plan -o <file>')
+    .option(
+      '--accept-clock',
+      'accept that more than 30 days have passed since the last journal entry',
+    )
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async (options: Options) => {
+      const set = await loadConfigured(context)
+      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const approved = options.plan === undefined ? null : await readPlan(options.plan)
+      await using connection = await openConnection(context)
+      const { db } = connection
+      await checkMigrated(db)
+      using progress = progressOn(context)
+      const request: EnforceRequest = {
+        ...(await prepare(db, set)),
+        db,
+        set,
+        signer,
+        clock: context.clock,
+        log: progress.log,
+        trigger: 'manual',
+        acceptClock: options.acceptClock ?? false,
+        holder: `enforce on ${hostname()}, process ${process.pid}`,
+        signal: context.signal,
+        onProgress: progress.show,
+      }
+      const result =
+        approved === null
+          ? await enforceNow(request, await approvals(db, set))
+          : await enforceFile(request, approved)
+      progress.end()
+      const head = printTreeHead(await treeHead(db))
+      context.out(options.output === 'json' ? renderJson(result, head) : renderText(result, head))
+      context.exit(result.exit)
+      if (result.error !== null) throw result.error
+    })
+}
+
+async function readPlan(file: string) {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw fileError(file, 'read', error)
+  })
+  return parsePlanFile(file, text)
+}
+
+function renderText(result: RunResult, head: string): string {
+  const lines = result.rules.map((rule) =>
+    [
+      `  ${rule.rule}: ${rule.rows} rows`,
+      ...(rule.childRows > 0 ? [`${rule.childRows} rows along`] : []),
+      ...(rule.left > 0 ? [`${rule.left} left: locked by others, or refused by a constraint`] : []),
+      ...(rule.error === null ? [] : [`stopped: ${rule.error.message}`]),
+    ].join(', '),
+  )
+  const refused = result.refused.map(({ rule, message }) => `  ${rule}: refused: ${message}`)
+  const nothing = lines.length === 0 && result.exit === EXIT.done ? ['  nothing was due'] : []
+  return [
+    `run ${result.run}: ${result.outcome}`,
+    ...lines,
+    ...refused,
+    ...nothing,
+    `journal ${head}`,
+    '',
+  ].join('\n')
+}
+
+function renderJson(result: RunResult, head: string): string {
+  return json(1, {
+    run: result.run,
+    outcome: result.outcome,
+    rules: result.rules.map(({ error, childRows, refusedRows, ...rule }) => ({
+      ...rule,
+      child_rows: childRows,
+      refused_rows: refusedRows,
+      error: error?.message ?? null,
+    })),
+    refused: result.refused,
+    journal: head,
+  })
+}

@@ -1,0 +1,142 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { ConfigError, EXIT, RetentionError } from '../../base/errors.ts'
+import { checkMigrated } from '../../db/migrate.ts'
+import { parseEntry } from '../../journal/entry.ts'
+import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
+import { findEntryBySeq, journalReader, readEntries, treeHead } from '../../journal/read.ts'
+import { renderEntry, renderList, renderReport, renderReportJson } from '../../journal/render.ts'
+import { checkSignature, parseVerifierKey, type VerifierKey } from '../../journal/signature.ts'
+import { exitOf, verify, type StoredEntry } from '../../journal/verify.ts'
+import { openConnection, type CliContext } from '../context.ts'
+
+/** `journal`: what was destroyed, and whether the record of it can be believed. */
+export function journalCommand(context: CliContext): Command {
+  return new Command('journal')
+    .description('read and verify the purge journal')
+    .addCommand(listCommand(context))
+    .addCommand(showCommand(context))
+    .addCommand(verifyCommand(context))
+}
+
+function listCommand(context: CliContext): Command {
+  return new Command('list')
+    .description('list entries, oldest first')
+    .option('--from <seq>', 'first sequence number', sequence, 0)
+    .option('--limit <count>', 'most entries', sequence)
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async ({ from, limit, output }: { from: number; limit?: number; output: string }) => {
+      await using connection = await openConnection(context)
+      await checkMigrated(connection.db)
+      const range = limit === undefined ? { from } : { from, limit }
+      const page: StoredEntry[] = []
+      let first = true
+      const flush = () => {
+        if (page.length === 0 && !first) return
+        const text = renderList(page)
+        // Pages of a long journal are one table: only the first has a header.
+        context.out(first ? text : text.slice(text.indexOf('\n') + 1))
+        first = false
+        page.length = 0
+      }
+      for await (const stored of readEntries(connection.db, range)) {
+        if (output === 'json') context.out(`${stored.body.toString('utf8')}\n`)
+        else if (page.push(stored) === 1000) flush()
+      }
+      if (output !== 'json') flush()
+    })
+}
+
+function showCommand(context: CliContext): Command {
+  return new Command('show')
+    .description('show one entry with its leaf hash and signature')
+    .argument('<seq>', 'sequence number', sequence)
+    .action(async (seq: number) => {
+      await using connection = await openConnection(context)
+      await checkMigrated(connection.db)
+      const stored = await findEntryBySeq(connection.db, seq)
+      if (stored === null) {
+        const { size } = await treeHead(connection.db)
+        throw new ConfigError(`there is no entry ${seq}: the journal has ${size}`, {
+          remedy: size === 0 ? 'run: retentiond migrate' : `name one from 0 to ${size - 1}`,
+        })
+      }
+      const genesis = await findEntryBySeq(connection.db, 0)
+      context.out(renderEntry({ stored, signed: isSigned(stored, genesis) }))
+    })
+}
+
+/** Checks with the key that the journal names itself; null if entry 0 names none. */
+function isSigned(stored: StoredEntry, first: StoredEntry | null): boolean | null {
+  const genesis = first === null ? undefined : parseEntry(first.body).entry
+  if (genesis?.type !== 'genesis') return null
+  const key = parseVerifierKey(genesis.entryKey)
+  return key === null ? null : checkSignature(key, { origin: genesis.origin, ...stored })
+}
+
+type VerifyOptions = {
+  readonly expect?: TreeHead
+  readonly trustKey?: VerifierKey
+  readonly output: 'text' | 'json'
+}
+
+function verifyCommand(context: CliContext): Command {
+  return new Command('verify')
+    .description('recompute the journal from its bytes; 0 only against a head kept elsewhere')
+    .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
+    .option(
+      '--trust-key <vkey>',
+      'entry key as kept elsewhere (default: the one in entry 0)',
+      trustKey,
+    )
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async (options: VerifyOptions) => {
+      await using connection = await inconclusiveIfUnreachable(context)
+      await checkMigrated(connection.db)
+      const report = await verify(journalReader(connection.db), {
+        trustKey: options.trustKey ?? null,
+        expected: options.expect ?? null,
+      })
+      context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
+      context.exit(exitOf(report.verdict))
+    })
+}
+
+/** A journal that cannot be read is neither sound nor tampered with: exit 3. */
+class UnreachableError extends RetentionError {
+  readonly code = 'JOURNAL_UNREACHABLE'
+  readonly exit = EXIT.refused
+  override readonly name = 'UnreachableError'
+}
+
+async function inconclusiveIfUnreachable(context: CliContext) {
+  try {
+    return await openConnection(context)
+  } catch (error) {
+    if (!(error instanceof ConfigError) || error.cause === undefined) throw error
+    throw new UnreachableError(`inconclusive: ${error.message}`, {
+      cause: error,
+      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    })
+  }
+}
+
+function sequence(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('write a whole number')
+}
+
+function expectedHead(text: string): TreeHead {
+  const head = parseTreeHead(text)
+  if (head !== null) return head
+  throw new InvalidArgumentError('write SIZE:ROOT as enforce prints it, as 57:+Ab…=')
+}
+
+function trustKey(text: string): VerifierKey {
+  const key = parseVerifierKey(text)
+  if (key !== null) return key
+  throw new InvalidArgumentError('write a verifier key: name+key id+base64')
+}

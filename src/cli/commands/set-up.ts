@@ -1,0 +1,92 @@
+/** The commands that prepare a database: `keygen`, `grants`, `migrate`. */
+import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
+import { RefusedError } from '../../base/errors.ts'
+import { fitWithoutRights, tablesNamed } from '../../catalog/fit.ts'
+import { inspectCatalog, inspectDatabase } from '../../catalog/inspect.ts'
+import { needsOf, renderGrants } from '../../catalog/needs.ts'
+import { migrate } from '../../db/migrate.ts'
+import { renderRoleGrants } from '../../db/roles.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import { generateKeyFile, readKeyFile } from '../../journal/key-file.ts'
+import { readHead } from '../../journal/read.ts'
+import { openLog } from '../../journal/store.ts'
+import { valueOf } from '../../plan/prepare.ts'
+import { required } from '../config.ts'
+import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { PRODUCT } from '../product.ts'
+
+/** Beside src/ in a checkout, beside dist/ in the image. */
+const MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url))
+
+/** `keygen`: the key that signs journal entries. */
+export function keygenCommand(context: CliContext): Command {
+  return new Command('keygen')
+    .description('make the key that signs journal entries (Ed25519, mode 0600)')
+    .argument('<file>', 'where to write it; an existing file is never overwritten')
+    .action(async (file: string) => {
+      await generateKeyFile(file)
+      context.err(`wrote ${file}; keep a copy where the database's administrators cannot read it\n`)
+    })
+}
+
+/** `grants`: the SQL a DBA is asked to run, with the reason for each right. */
+export function grantsCommand(context: CliContext): Command {
+  return new Command('grants')
+    .description('print the roles and rights that the policies need, for a DBA to run')
+    .option('--migrator <role>', 'who runs migrate, if that is not a superuser')
+    .action(async ({ migrator }: { readonly migrator?: string }) => {
+      const set = await loadConfigured(context)
+      const { roles } = context.config()
+      await using connection = await openConnection(context)
+      const database = await inspectDatabase(connection.db)
+      const catalog = await inspectCatalog(connection.db, tablesNamed(set))
+      const fitted = valueOf(fitWithoutRights(set, catalog))
+      const needs = fitted.flatMap((rule) => needsOf(rule, rule.rule.mode === 'enforce'))
+      context.out(
+        [
+          renderRoleGrants(roles, {
+            database: database.name,
+            serverVersion: Math.floor(database.serverVersion / 10_000),
+            ...(migrator === undefined ? {} : { migrator }),
+          }),
+          renderGrants(needs, roles.daemon),
+        ].join('\n'),
+      )
+    })
+}
+
+/** `migrate`: our schema, and the first entry of the journal. */
+export function migrateCommand(context: CliContext): Command {
+  return new Command('migrate')
+    .description('create or update the schema retentiond, and open the journal')
+    .option(
+      '--origin <name>',
+      'name of the journal, with a domain of yours: example.com/purge',
+      'retentiond.invalid/purge',
+    )
+    .action(async ({ origin }: { readonly origin: string }) => {
+      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const { roles } = context.config()
+      await using connection = await openConnection(context)
+      const { db } = connection
+      const applied = await migrate(db, { folder: MIGRATIONS, roles })
+      context.err(
+        applied.length === 0 ? 'the schema is up to date\n' : `applied ${applied.join(', ')}\n`,
+      )
+      const head = await readHead(db)
+      if (head !== null) {
+        context.err(`the journal is ${head.origin}, ${head.size} entries\n`)
+        return
+      }
+      const opened = await inTransaction(db, async (trx) =>
+        openLog(trx, signer, { origin, product: PRODUCT, owner: roles.owner }, context.clock),
+      ).catch(async (error: unknown) => {
+        // Somebody else migrated at the same moment: theirs is the journal.
+        if (!(error instanceof RefusedError)) throw error
+        return (await readHead(db))?.origin ?? origin
+      })
+      context.err(`opened the journal ${opened}\n`)
+      context.out(`${signer.vkey(opened)}\n`)
+    })
+}

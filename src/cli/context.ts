@@ -1,0 +1,59 @@
+import type { Clock } from '../base/clock.ts'
+import { ConfigError, type ExitStatus } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import { connect, explainConnectFailure, type Connection } from '../db/connect.ts'
+import { sql } from 'kysely'
+import { valueOf } from '../plan/prepare.ts'
+import { loadPolicies } from '../policy/load.ts'
+import type { PolicySet } from '../policy/policy.ts'
+import { required, type Config } from './config.ts'
+
+/** What a command may touch of the world outside. Data goes to `out`, all talk to `err`. */
+export type CliContext = {
+  /** Parsed on first use, so that `--help` works without an environment. */
+  readonly config: () => Config
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** stderr is a terminal that may be drawn on. */
+  readonly terminal: boolean
+  readonly clock: Clock
+  /** The daemon's log; commands say what they have to say by `err`. */
+  readonly log: () => Log
+  /** Aborts on the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal
+  /** The status to exit with, if the command ends without an error. */
+  readonly exit: (status: ExitStatus) => void
+}
+
+/** Connects as the configuration says and asks for one answer, so that a failure names its place. */
+export async function openConnection(
+  context: CliContext,
+  options: { readonly max?: number } = {},
+): Promise<Connection> {
+  const url = required(context.config().databaseUrl)
+  const connection = connect(url, options)
+  try {
+    await sql`select 1`.execute(connection.db)
+    return connection
+  } catch (error) {
+    await connection[Symbol.asyncDispose]()
+    throw explainConnectFailure(url, error)
+  }
+}
+
+/** Loads the policies of the configured folder; every problem at once is the error. */
+export async function loadConfigured(context: CliContext, folder?: string): Promise<PolicySet> {
+  return valueOf(await loadPolicies(folder ?? context.config().policies))
+}
+
+/** Turns what a file operation failed with into an error that names the file. */
+export function fileError(path: string, doing: 'read' | 'write', error: unknown): ConfigError {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+  return new ConfigError(
+    `${path} could not be ${doing === 'read' ? 'read' : 'written'} (${code})`,
+    {
+      cause: error,
+      remedy: 'check the path and its rights',
+    },
+  )
+}

@@ -1,0 +1,53 @@
+import type { Log } from '../base/log.ts'
+import type { Progress } from '../enforce/rule.ts'
+import type { CliContext } from './context.ts'
+
+/** Live progress on stderr: one line drawn over on a terminal, a line every 30 s elsewhere. */
+export interface ProgressLine extends Disposable {
+  readonly show: (progress: Progress) => void
+  /** Warnings of a run, printed between the lines. */
+  readonly log: Log
+  /** Ends the drawn line, so that what follows begins on a new one. */
+  readonly end: () => void
+}
+
+const LINE_EVERY_MS = 30_000
+const DRAW_EVERY_MS = 100
+
+export function progressOn(context: CliContext): ProgressLine {
+  const startedMs = context.clock.monotonicMs()
+  let shownMs = context.terminal ? -Infinity : startedMs
+  let drawn = false
+  const end = () => {
+    if (drawn) context.err('\n')
+    drawn = false
+  }
+  const say = (level: string) => (fields: object, message: string) => {
+    end()
+    context.err(`${level}: ${message}${spell(fields)}\n`)
+  }
+  return {
+    show: (progress) => {
+      const nowMs = context.clock.monotonicMs()
+      if (nowMs - shownMs < (context.terminal ? DRAW_EVERY_MS : LINE_EVERY_MS)) return
+      shownMs = nowMs
+      const line = renderProgress(progress, nowMs - startedMs)
+      context.err(context.terminal ? `\r\u001b[K${line}` : `${line}\n`)
+      drawn = context.terminal
+    },
+    log: { debug: () => {}, info: () => {}, warn: say('warning'), error: say('error') },
+    end,
+    [Symbol.dispose]: end,
+  }
+}
+
+function renderProgress({ rule, rows, childRows }: Progress, elapsedMs: number): string {
+  const along = childRows > 0 ? `, ${childRows} along` : ''
+  const perSecond = Math.round((rows + childRows) / Math.max(elapsedMs / 1000, 0.001))
+  return `${rule}: ${rows} rows${along}, ${perSecond} rows/s over all`
+}
+
+function spell(fields: object): string {
+  const parts = Object.entries(fields).map(([name, value]) => `${name} ${String(value)}`)
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`
+}

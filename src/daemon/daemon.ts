@@ -1,0 +1,163 @@
+/** The long-running worker: starts its parts in order, and closes them in the reverse order. */
+import { hostname } from 'node:os'
+import { sql } from 'kysely'
+import type { Clock } from '../base/clock.ts'
+import {
+  EXIT,
+  JournalCorruptError,
+  LeaseError,
+  PolicyError,
+  RetentionError,
+  tell,
+} from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
+import type { Db } from '../db/connect.ts'
+import { checkMigrated } from '../db/migrate.ts'
+import { approvals, enforceNow } from '../enforce/requests.ts'
+import { readHead } from '../journal/read.ts'
+import type { Signer } from '../journal/signature.ts'
+import { makePlan } from '../plan/make.ts'
+import { rowsPlanned } from '../plan/plan.ts'
+import { prepare } from '../plan/prepare.ts'
+import type { PolicySet } from '../policy/policy.ts'
+import { healthApp, type Readiness } from './health.ts'
+import { openHttp } from './http.ts'
+import { openScheduler } from './schedule.ts'
+
+export type DaemonOptions = {
+  readonly db: Db
+  readonly set: PolicySet
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly log: Log
+  readonly listen: { readonly host: string; readonly port: number }
+  /** Aborted: finish the batch in hand and stop. */
+  readonly signal: AbortSignal
+}
+
+/** Set once a run found the journal unsound: nothing is destroyed until a person restarts the daemon. */
+type Soundness = { journal: boolean }
+
+/** Runs until the signal aborts; resolves when everything is closed. */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+  const { db, set, log, signal } = options
+  await checkMigrated(db)
+  await requireJournal(db)
+  await logPlan(options)
+
+  const sound: Soundness = { journal: true }
+  await using http = await openHttp(
+    healthApp(() => readiness(db, sound)),
+    options.listen,
+  )
+  await using scheduler = openScheduler(set.rules, async (ids) => runScheduled(options, sound, ids))
+  for (const { rules, at } of scheduler.next) log.info({ rules, at }, 'next scheduled run')
+  if (scheduler.next.length === 0)
+    log.warn({}, 'no rule has a schedule: nothing will run by itself')
+  log.info({ port: http.port, policies: set.digest }, 'ready')
+  await aborted(signal)
+  log.info({}, 'stopping: the batch in hand is finished first')
+}
+
+async function requireJournal(db: Db): Promise<void> {
+  if ((await readHead(db)) !== null) return
+  throw new JournalCorruptError('this database has no journal', {
+    remedy: 'run: retentiond migrate; if there was a journal before, ask who removed it',
+  })
+}
+
+/** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
+async function logPlan({ db, set, log }: DaemonOptions): Promise<void> {
+  const { catalog, rules } = await prepare(db, set)
+  if (catalog.database.superuser) {
+    log.warn({ role: catalog.database.role }, 'the role is a superuser: it can rewrite the journal')
+  }
+  const plan = await makePlan(db, {
+    policyDigest: set.digest,
+    catalog,
+    rules,
+    stand: { kind: 'now' },
+    approved: await approvals(db, set),
+  })
+  for (const rule of plan.rules) {
+    log.info(
+      {
+        rule: rule.rule,
+        table: rule.table,
+        action: rule.action,
+        mode: rule.mode,
+        rows: rowsPlanned(rule),
+        counts: rule.counts,
+        children: rule.children,
+        refusal: rule.refusal,
+      },
+      'planned',
+    )
+  }
+  log.info({ plan: plan.digest, cutoff: plan.createdAt }, 'plan')
+}
+
+async function readiness(db: Db, sound: Soundness): Promise<Readiness> {
+  const database = await sql`select 1`.execute(db).then(
+    () => true,
+    () => false,
+  )
+  return { database, policies: true, journal: sound.journal }
+}
+
+/** One scheduled run. What goes wrong is logged; only an unsound journal stops the ones to come. */
+async function runScheduled(
+  { db, set, signer, clock, log, signal }: DaemonOptions,
+  sound: Soundness,
+  ids: ReadonlySet<string>,
+): Promise<void> {
+  if (signal.aborted) return
+  if (!sound.journal) {
+    log.error({ rules: [...ids] }, 'not run: the journal is not sound; enforcement stays off')
+    return
+  }
+  try {
+    const { catalog, rules } = await prepare(db, set)
+    const result = await enforceNow(
+      {
+        db,
+        set,
+        catalog,
+        rules: rules.filter(({ rule }) => ids.has(rule.id)),
+        signer,
+        clock,
+        log,
+        trigger: 'schedule',
+        acceptClock: false,
+        holder: `daemon on ${hostname()}, process ${process.pid}`,
+        signal,
+      },
+      await approvals(db, set),
+    )
+    for (const refusal of result.refused) log.warn(refusal, 'rule refused')
+    if (result.error !== null) logFailure(log, sound, result.error)
+  } catch (error) {
+    logFailure(log, sound, error)
+  }
+}
+
+function logFailure(log: Log, sound: Soundness, error: unknown): void {
+  if (error instanceof LeaseError) {
+    log.info({ err: tell(error) }, 'another instance is enforcing')
+    return
+  }
+  if (error instanceof RetentionError && error.exit === EXIT.journalUnsound) sound.journal = false
+  if (error instanceof PolicyError) {
+    for (const { code, at, path, message, remedy } of error.problems) {
+      log.error({ code, at, path, message, remedy }, 'policy problem')
+    }
+  }
+  log.error({ err: tell(error) }, 'run failed')
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}
