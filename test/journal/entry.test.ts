@@ -208,6 +208,19 @@ test('an entry holds 65,535 bytes and no more', () => {
   expect(() => encodeEntry(longest(MAX_BODY_BYTES + 1), positionOf())).toThrow(RefusedError)
 })
 
+test('bytes are refused for being longer than an entry may be', () => {
+  const long = text.replace(
+    '"children":[]',
+    `"children":[${`${JSON.stringify({
+      target: 'x',
+      action: 'purge',
+      rows: 1,
+    })},`.repeat(2000)}{"target":"x","action":"purge","rows":1}]`,
+  )
+
+  expect(parseEntry(Buffer.from(long)).fault).toBe('is longer than 65535 bytes')
+})
+
 test('an entry that will be too long in any place is refused before it has one', () => {
   const masks = Array.from({ length: 1100 }, (_, index) => `${'c'.repeat(55)}${index}:nothing`)
 

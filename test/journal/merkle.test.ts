@@ -74,10 +74,10 @@ test('what a tree of 20,000 entries needs to grow is fifteen hashes at most', ()
 })
 
 test('extending a tree leaves the smaller tree as it was', () => {
-  const small = rangeOf([leafHash(Buffer.from('a')), leafHash(Buffer.from('b'))])
+  const small = rangeOf(['a', 'b', 'c'].map((text) => leafHash(Buffer.from(text))))
   const before = rootOf(small)
 
-  extend(small, leafHash(Buffer.from('c')))
+  extend(small, leafHash(Buffer.from('d')))
 
   expect(rootOf(small)).toEqual(before)
 })

@@ -64,6 +64,22 @@ test('a signed entry is accepted under its origin and key, and under no other', 
   expect(checkSignature(keyOf(otherSigner.vkey(ORIGIN)), { origin: ORIGIN, body, sig })).toBe(false)
 })
 
+test('a signature for another origin is refused even under the key id of this one', () => {
+  const elsewhere = 'example.test/purge/00000000'
+  const key = keyOf(testSigner.vkey(ORIGIN))
+  const sig = Buffer.concat([key.keyId, testSigner.sign(elsewhere, body).subarray(4)])
+
+  expect(checkSignature(key, { origin: elsewhere, body, sig })).toBe(false)
+})
+
+test('a verifier key of another algorithm is refused, whatever its key id', () => {
+  const key = Buffer.concat([Buffer.of(2), Buffer.from(PUBLIC_KEY, 'hex')])
+  // The id of the Ed25519 key with these bytes: only the type byte is another.
+  const [id] = /(?<=\+)[0-9a-f]{8}(?=\+)/.exec(testSigner.vkey(ORIGIN)) ?? []
+
+  expect(parseVerifierKey(`${ORIGIN}/entry+${id}+${key.toString('base64')}`)).toBeNull()
+})
+
 test('one changed bit of body or signature is refused', () => {
   const sig = testSigner.sign(ORIGIN, body)
   const key = keyOf(testSigner.vkey(ORIGIN))

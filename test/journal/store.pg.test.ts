@@ -108,6 +108,7 @@ test('a run without an end is found, with the totals its batches add up to', asy
   await bench.append(runStart)
   await bench.append(batch({ children: [{ target: 'site.event', action: 'purge', rows: 7 }] }))
   await bench.append(batch({ rows: 40 }))
+  await bench.append(batch({ run: other, rows: 5 }))
 
   const open = await unfinishedRuns(bench.db)
 

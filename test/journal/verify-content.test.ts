@@ -76,6 +76,28 @@ test.for<[string, readonly EntryDraft[], number]>([
   expect(codes(seen)).toEqual([`${seq} TOTALS`])
 })
 
+test('rows purged and rows anonymised of one table are totals of their own', async () => {
+  const masking: EntryDraft = {
+    ...policy,
+    rule: 'masking',
+    action: 'anonymise',
+    masks: ['ip:nothing'],
+  }
+  const masked = batch({
+    ...anonymise,
+    policy: { rule: 'masking', sha256: DIGEST, seq: 2 },
+    rows: 30,
+  })
+  const totals = [
+    { target: 'site.connection', action: 'anonymise', rows: 30 },
+    { target: 'site.connection', action: 'purge', rows: 100 },
+  ] as const
+
+  const seen = await reportOf([masking, runStart, batch(), masked, runEnd({ totals })])
+
+  expect(seen.findings).toEqual([])
+})
+
 test('a run may state a table in which nothing was due', async () => {
   const totals = [
     { target: 'crm.customer', action: 'anonymise', rows: 0 },

@@ -215,6 +215,24 @@ test('a forged entry at the end lacks the signature of the entry key', async () 
   expect(codes(seen)).toEqual(['6 SIGNATURE'])
 })
 
+test('an entry whose body says another number is found though its chain is whole', async () => {
+  const entries = journalOf(SMALL_JOURNAL, {
+    place: (position) => (position.seq === 3 ? { ...position, seq: 30 } : position),
+  })
+
+  const seen = await report(entries, { expected: headOf(entries) })
+
+  expect(codes(seen)).toEqual(['3 CHAIN'])
+})
+
+test('what the whole shows is listed among the entries, by number', async () => {
+  const late = withEntry(5, { ...at(5), leafHash: NO_ENTRY })
+
+  const seen = await report(late, { expected: { size: 4, root: NO_ENTRY } })
+
+  expect(codes(seen)).toEqual(['3 ROOT', '5 LEAF'])
+})
+
 test('an entry of another journal, signed by the same key, is refused here', async () => {
   const { body } = at(4)
 
