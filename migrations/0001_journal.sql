@@ -110,7 +110,9 @@ begin
     where pg_class.relnamespace = 'retentiond'::regnamespace
       and not pg_trigger.tgisinternal
   loop
-    execute format('alter table retentiond.%I enable always trigger %I', guard.relname, guard.tgname);
+    execute format(
+      'alter table retentiond.%I enable always trigger %I', guard.relname, guard.tgname
+    );
   end loop;
 end $$;
 
@@ -153,7 +155,9 @@ as $$
 $$;
 
 -- Appends one entry if the head is where the writer saw it, and returns the leaf hash.
-create function retentiond.append(p_seq bigint, p_prev bytea, p_at timestamptz, p_body bytea, p_sig bytea)
+create function retentiond.append(
+  p_seq bigint, p_prev bytea, p_at timestamptz, p_body bytea, p_sig bytea
+)
 returns bytea
 language plpgsql
 security definer
