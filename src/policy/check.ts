@@ -8,10 +8,14 @@ import type { Policy, Rule, RuleSource } from './policy.ts'
 /** A policy with its place. */
 type PlacedPolicy = { readonly value: Policy; readonly source: RuleSource }
 
-/** Finds what is wrong with a set of policies that each parse, without looking at a database. */
+/**
+ * Finds what is wrong with a set of policies, without looking at a database. With `incomplete` there
+ * are rules that could not be read: what seems to lack a rule may have one of those.
+ */
 export function checkSet(
   policies: readonly PlacedPolicy[],
   rules: readonly Rule[],
+  incomplete: boolean,
 ): readonly Problem[] {
   const problems = [
     ...repeatedPolicies(policies),
@@ -19,7 +23,7 @@ export function checkSet(
     ...tablesGovernedTwice(rules),
     ...sourcesConfused(rules),
     ...childrenClaimed(rules),
-    ...childrenWithoutRule(rules),
+    ...(incomplete ? [] : childrenWithoutRule(rules)),
     ...decidingColumnsMasked(rules),
   ]
   // The order speaks of rules by id and of tables by rule: it means nothing while these repeat.

@@ -36,7 +36,8 @@ export function parsePolicies(files: readonly PolicyFileText[]): Parsed<PolicySe
   const parsed = files.map(parseFile)
   const found = parsed.flatMap(({ policy }) => (policy === undefined ? [] : [policy]))
   const rules = parsed.flatMap((file) => file.rules).toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const problems = [...parsed.flatMap((file) => file.problems), ...checkSet(found, rules)]
+  const unread = parsed.flatMap((file) => file.problems)
+  const problems = [...unread, ...checkSet(found, rules, unread.length > 0)]
   if (files.length === 0) {
     const message = 'there is no policy'
     problems.push({ code: 'policies_missing', at: '', path: '', message, remedy: 'write one' })
