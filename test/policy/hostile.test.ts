@@ -132,8 +132,10 @@ test.for(fields)('100,000 characters in %s are read in linear time', (field) => 
 test('a mapping of 20,000 keys and a file of 200,000 mistakes are refused in bounded work', () => {
   const keys = Array.from({ length: 20_000 }, (_, index) => `key${index}: 1`).join('\n')
   const list = `rules:\n${'  - {}\n'.repeat(40_000)}`
+  const anchors = 'a: [&x 1]\n'.replace('&x 1', Array(1000).fill('&x 1').join())
   const started = performance.now()
 
+  expect(parsePolicies([{ file: 'a.yaml', text: anchors }]).problems?.length).toBe(200)
   expect(parsePolicies([{ file: 'a.yaml', text: keys }]).problems?.length).toBeLessThanOrEqual(200)
   expect(parsePolicies([{ file: 'a.yaml', text: list }]).problems?.length).toBeLessThanOrEqual(200)
   expect(performance.now() - started).toBeLessThan(10_000)

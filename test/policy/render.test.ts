@@ -53,6 +53,12 @@ test('a raw control character is refused with its number, and shown escaped', ()
   expect(output).toContain('# \\u{1b}[31m')
 })
 
+test('a byte order mark moves no column', () => {
+  expect(rendered('\ufeffversion: 2\n')).toMatch(
+    /^policies\/privacy\.yaml:1:1 [^]*:1:10 {2}version {2}/,
+  )
+})
+
 test('a long line is cut around the place', () => {
   const long = 'x'.repeat(100_000)
   const output = rendered(policyYaml(`  - { title: ${long}, id: site, keep: 1, where: ${long} }\n`))
