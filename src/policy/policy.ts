@@ -123,8 +123,7 @@ export type Condition =
     }
 
 export type Action =
-  | { readonly kind: 'purge' }
-  | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
+  { readonly kind: 'purge' } | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
 
 /** What an anonymisation writes into one column. */
 export type Mask = { readonly column: string; readonly strategy: Strategy }
