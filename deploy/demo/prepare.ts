@@ -35,7 +35,7 @@ async function prepare(superuserUrl: string): Promise<void> {
     await client.query(await retentiond(superuserUrl, 'grants'))
     await writeLogin(client, superuserUrl)
     if (!(await exists(ENTRY_KEY_FILE))) await retentiond(superuserUrl, 'keygen', ENTRY_KEY_FILE)
-    await retentiond(superuserUrl, 'migrate')
+    await retentiond(superuserUrl, 'migrate', '--origin', 'demo.example/purge')
     say('ready')
   } finally {
     await client.end()

@@ -26,7 +26,9 @@ test('the sidecar starts beside a prepared database and answers', async () => {
   const { stdout: id } = await compose(ENVIRONMENT, 'ps', '--quiet', 'retentiond')
   const address = await compose(ENVIRONMENT, 'port', 'retentiond', '8080')
 
-  const answer = await untilAnswer(`http://${address.stdout.trim()}/livez`)
+  const answer = await until(async () =>
+    fetch(`http://${address.stdout.trim()}/livez`).catch(() => null),
+  )
   const { stdout: host } = await docker(
     'inspect',
     '--format',
@@ -68,6 +70,68 @@ test('the policies of the sidecar differ from the examples in their schedule alo
   ])
 })
 
+test('the plan appears in the log of the sidecar, rule by rule', async () => {
+  const planned = await until(async () => {
+    const { stdout } = await compose(ENVIRONMENT, 'logs', '--no-color', 'retentiond')
+    return stdout.includes('"msg":"ready"') ? stdout : null
+  })
+
+  for (const rule of ['customer', 'contract', 'invoice', 'support-ticket', 'site-connection']) {
+    expect(planned).toContain(`"rule":"${rule}"`)
+  }
+})
+
+test('once a person has carried a plan out, the scheduled run acts alone, and all of it is journalled', async () => {
+  await retentiond('plan', '-o', '/tmp/plan.json')
+  const approved = await retentiond('enforce', '--plan', '/tmp/plan.json')
+  await sql(`insert into site.connection (recorded_at, ip, page)
+    select now() - interval '13 months', '192.0.2.1', '/' from generate_series(1, 3)`)
+
+  const left = await until(async () => {
+    const due = await sql(
+      "select count(*) from site.connection where recorded_at < now() - interval '12 months 2 days'",
+    )
+    return due === '0' ? due : null
+  })
+  const runs = await retentiond('journal', 'list')
+  const head = /journal (\d+:\S+)/.exec(approved)?.[1] ?? ''
+  const verified = await retentiond('journal', 'verify', '--expect', head)
+
+  expect(left).toBe('0')
+  expect(runs).toContain('schedule')
+  expect(verified).toContain('verified')
+})
+
+/** Runs a command inside the sidecar and returns what it printed. */
+async function retentiond(...command: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await compose(
+    ENVIRONMENT,
+    'exec',
+    '-T',
+    'retentiond',
+    'node',
+    '/app/dist/main.js',
+    ...command,
+  )
+  return `${stdout}${stderr}`
+}
+
+/** Runs a statement as the application's superuser. */
+async function sql(statement: string): Promise<string> {
+  const { stdout } = await compose(
+    ENVIRONMENT,
+    'exec',
+    '-T',
+    'application-database',
+    'sh',
+    '-c',
+    'PGPASSWORD=$POSTGRES_PASSWORD psql -qAt -h 127.0.0.1 -U postgres -d application -c "$1"',
+    'sql',
+    statement,
+  )
+  return stdout.trim()
+}
+
 /** Digests, so that a failing test prints no secret. */
 function printSecrets(): readonly string[] {
   return [
@@ -80,10 +144,11 @@ function printSecrets(): readonly string[] {
   ]
 }
 
-async function untilAnswer(url: string): Promise<Response> {
-  const deadline = AbortSignal.timeout(60_000)
+/** Asks again until there is an answer: a scheduled run is a minute away at most. */
+async function until<T>(ask: () => Promise<T | null>): Promise<T> {
+  const deadline = AbortSignal.timeout(150_000)
   for (;;) {
-    const answer = await fetch(url).catch(() => null)
+    const answer = await ask()
     if (answer !== null) return answer
     deadline.throwIfAborted()
   }
