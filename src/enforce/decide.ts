@@ -67,6 +67,7 @@ async function lockEvents(
   const links = distinct(candidates.map((candidate) => candidate.links))
   const { rows } = await statements.lockEvents(start, links).execute(trx)
   return {
+    asked: links,
     links: rows.map((row) => readKey(row, sources)),
     rows: rows.map((row) => row['rows'] as string),
   }

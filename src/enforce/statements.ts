@@ -8,6 +8,7 @@ import {
   columnId,
   conjunction,
   disjunction,
+  keyAlias,
   keyArray,
   keyEquals,
   keySet,
@@ -17,15 +18,7 @@ import {
   type KeyColumn,
 } from '../db/governed.ts'
 import type { Boundary } from '../plan/boundary.ts'
-import {
-  goesAlong,
-  going,
-  isActionable,
-  isRelated,
-  refersTo,
-  viewOf,
-  type View,
-} from '../plan/due.ts'
+import { anyGoing, isActionable, refersTo, viewOf } from '../plan/due.ts'
 import { isUnmasked, maskValue } from '../plan/mask.ts'
 
 export type EventStart = Extract<FittedStart, { kind: 'event' }>
@@ -192,10 +185,16 @@ function childOfGiven(given: readonly GivenParents[]): RawBuilder<boolean> {
 
 /** What a batch holds locked beside the governed rows. */
 export type Locked = {
-  /** How many related rows of each link; null if the rule reads no events row by row. */
-  readonly events: { readonly links: readonly Key[]; readonly rows: readonly string[] } | null
+  /** The links of the candidates, and how many related rows of each; null if the source is closed. */
+  readonly events: LockedEvents | null
   /** Keys of each child table's rows. */
   readonly children: ReadonlyMap<Child, readonly Key[]>
+}
+
+export type LockedEvents = {
+  readonly asked: readonly Key[]
+  readonly links: readonly Key[]
+  readonly rows: readonly string[]
 }
 
 /**
@@ -210,52 +209,59 @@ export function decideAgain(
   locked: Locked,
 ): RawBuilder<Record<string, unknown>> {
   const { table, key, start, children } = fitted
-  const events =
-    start.kind === 'event' && locked.events !== null ? [seesOnlyLocked(start, locked.events)] : []
-  const along = children.map((child) =>
-    takesOnlyLocked(viewOf(fitted, boundary), child, locked.children.get(child) ?? []),
+  const view = viewOf(fitted, boundary)
+  const events = start.kind === 'event' && locked.events !== null ? locked.events : null
+  const along = children.map(
+    (child) => sql`not ${anyGoing(view, child, (going) => isNotLocked(child, going, locked))}`,
   )
+  const conditions = [
+    isActionable(view),
+    ...along,
+    ...(events === null ? [] : [sql`coalesce(seen.rows, 0) = coalesce(held.rows, 0)`]),
+  ]
   return sql`
     select ${keyTexts(key, 'row')}
     from ${tableId(table)} as row
     join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
-    where ${conjunction([isActionable(viewOf(fitted, boundary)), ...events, ...along])}`
+    ${start.kind === 'event' && events !== null ? seenAndHeld(start, events) : sql``}
+    where ${conjunction(conditions)}`
 }
 
-function takesOnlyLocked(view: View, child: Child, keys: readonly Key[]): RawBuilder<boolean> {
-  const alias = going(view, child)
+function isNotLocked(child: Child, going: string, locked: Locked): RawBuilder<boolean> {
   return sql<boolean>`not exists (
-    select from ${tableId(child.table)} as ${sql.id(alias)}
-    where ${goesAlong(view, child)}
-      and not exists (
-        select from ${keySet(child.key, keys)} as locked_child
-        where ${keyEquals(child.key, alias, 'locked_child')}
-      )
+    select from ${keySet(child.key, locked.children.get(child) ?? [])} as locked_child
+    where ${keyEquals(child.key, going, 'locked_child')}
   )`
 }
 
-function seesOnlyLocked(
-  start: EventStart,
-  locked: NonNullable<Locked['events']>,
-): RawBuilder<boolean> {
-  const columns = start.links.map(({ own }) => ({ name: own.name, type: own.type }))
-  const arrays = columns.map((_, at) => sql`${locked.links.map((link) => link[at])}::text[]`)
-  const own = start.links.map(
-    ({ own: column }, at) =>
-      sql`${columnId('row', column.name)} = cast(${sql.id('locked', linkAlias(at))} as ${sql.id(column.type.schema, column.type.name)})`,
+/** Joins how many related rows the decision sees with how many the batch holds locked. */
+function seenAndHeld(start: EventStart, events: LockedEvents): RawBuilder<unknown> {
+  const own = start.links.map((link) => link.own)
+  const sources = start.links.map(({ source }) => source)
+  const columns = own.map(({ name, type }) => ({ name, type }))
+  const typed = columns.map(
+    ({ type }, at) =>
+      sql`cast(${sql.id('given', keyAlias(at))} as ${sql.id(type.schema, type.name)}) as ${sql.id(keyAlias(at))}`,
   )
-  const names = columns.map((_, at) => sql.id(linkAlias(at)))
-  return sql<boolean>`(
-    (select count(*) from ${tableId(start.source)} as event where ${isRelated(start, 'event', 'row')})
-    = coalesce(
-      (
-        select locked.rows
-        from unnest(${sql.join(arrays)}, ${locked.rows}::bigint[]) as locked (${sql.join(names)}, rows)
-        where ${conjunction(own)}
-      ),
-      0
-    )
-  )`
+  const arrays = columns.map((_, at) => sql`${events.links.map((link) => link[at])}::text[]`)
+  const names = columns.map((_, at) => sql.id(keyAlias(at)))
+  const seen = sources.map(
+    (source, at) => sql`${columnId('event', source.name)} as ${sql.id(keyAlias(at))}`,
+  )
+  return sql`
+    left join (
+      select ${sql.join(seen)}, count(*) as rows
+      from ${tableId(start.source)} as event
+      where exists (
+        select from ${keySet(columns, events.asked)} as given
+        where ${keyEquals(sources, 'event', 'given')}
+      )
+      group by ${sql.join(sources.map(({ name }) => columnId('event', name)))}
+    ) as seen on ${keyEquals(own, 'row', 'seen')}
+    left join (
+      select ${sql.join(typed)}, given.rows
+      from unnest(${sql.join(arrays)}, ${events.rows}::bigint[]) as given (${sql.join(names)}, rows)
+    ) as held on ${keyEquals(own, 'row', 'held')}`
 }
 
 /** THE statement that deletes: exactly the given rows of one table. */

@@ -4,8 +4,7 @@ import type { FittedStart } from '../catalog/fitted.ts'
 import { columnId, conjunction, tableId } from '../db/governed.ts'
 import { matches } from './condition.ts'
 import {
-  goesAlong,
-  going,
+  goesWithAny,
   isActionable,
   isBlocked,
   isDeciding,
@@ -85,7 +84,9 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
           when ${isDeciding(view)} then 'deciding'
           else 'due'
         end
-      when ${hasNoStart(start, law)} then 'neverExpires'
+      -- Its sources may have gone since: acted on, it expires no more.
+      when ${hasNoStart(start, law)} then
+        case when ${isDone(view)} then 'done' else 'neverExpires' end
       when ${isImplausibleRow(start, law)} then 'implausible'
       when ${isOpenRow(start, law)} then 'open'
       else 'running'
@@ -157,11 +158,8 @@ async function countChildren(db: QueryExecutorProvider, view: View): Promise<Cen
   for (const child of fitted.children) {
     const { rows } = await sql<{ rows: string }>`
       select count(*)::text as rows
-      from ${tableId(child.table)} as ${sql.id(going(view, child))}
-      where exists (
-        select from ${tableId(fitted.table)} as row
-        where ${goesAlong(view, child)} and ${isActionable(view)}
-      )`.execute(db)
+      from ${tableId(child.table)} as child
+      where ${goesWithAny(view, child, 'child', isActionable(view))}`.execute(db)
     counted.push({ table: printTable(child.table), rows: Number(rows[0]?.rows ?? 0) })
   }
   return counted

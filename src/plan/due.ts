@@ -53,12 +53,9 @@ export function isInClass({ fitted: { rule, table }, row }: View): RawBuilder<bo
 
 /** True of a due row that a batch may act on now. */
 export function isActionable(view: View): RawBuilder<boolean> {
-  return conjunction([
-    isDue(view),
-    sql`not ${isDone(view)}`,
-    sql`not ${isBlocked(view)}`,
-    sql`not ${isDeciding(view)}`,
-  ])
+  // One `not exists` each, which PostgreSQL turns into an anti-join; it cannot do that with an `or`.
+  const hindrances = [isDone(view), ...blockers(view), ...waitingReaders(view)]
+  return conjunction([isDue(view), ...hindrances.map((hindrance) => sql`not ${hindrance}`)])
 }
 
 function hasEnded(view: View): RawBuilder<boolean> {
@@ -110,12 +107,7 @@ export function isRelated(start: EventStart, event: string, row: string): RawBui
 export function isDone(view: View): RawBuilder<boolean> {
   const { fitted, row } = view
   if (fitted.rule.action.kind === 'purge') return sql<boolean>`false`
-  const left = fitted.children.map(
-    (child) => sql`exists (
-      select from ${tableId(child.table)} as ${sql.id(going(view, child))}
-      where ${goesAlong(view, child)}
-    )`,
-  )
+  const left = fitted.children.map((child) => anyGoing(view, child, () => sql`true`))
   return sql<boolean>`(${isAnonymised(fitted, row)} and not ${disjunction(left)})`
 }
 
@@ -135,17 +127,19 @@ function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> 
 
 /** True of a row to which a row with a rule of its own still refers. */
 export function isBlocked(view: View): RawBuilder<boolean> {
+  return disjunction(blockers(view))
+}
+
+function blockers(view: View): readonly RawBuilder<unknown>[] {
   const blocker = alias(view, 'blocker')
-  return disjunction(
-    view.fitted.blockers.map(({ key }) =>
-      underGoing(
-        view,
-        key.to,
-        (row) => sql`exists (
-          select from ${tableId(key.from)} as ${sql.id(blocker)}
-          where ${refersTo(key, blocker, row)} and ${staysFor(view, key, row)}
-        )`,
-      ),
+  return view.fitted.blockers.map(({ key }) =>
+    anyAmong(
+      view,
+      key.to,
+      (row) => sql`exists (
+        select from ${tableId(key.from)} as ${sql.id(blocker)}
+        where ${refersTo(key, blocker, row)} and ${staysFor(view, key, row)}
+      )`,
     ),
   )
 }
@@ -173,10 +167,12 @@ function staysFor(view: View, key: ForeignKey, row: string): RawBuilder<boolean>
 
 /** True of a row that decides about a record on which its rule has yet to act. */
 export function isDeciding(view: View): RawBuilder<boolean> {
-  return disjunction(
-    view.fitted.readers.map((reader) =>
-      underGoing(view, reader.on, (row) => readerWaits(view, reader, row)),
-    ),
+  return disjunction(waitingReaders(view))
+}
+
+function waitingReaders(view: View): readonly RawBuilder<unknown>[] {
+  return view.fitted.readers.map((reader) =>
+    anyAmong(view, reader.on, (row) => readerWaits(view, reader, row)),
   )
 }
 
@@ -202,39 +198,82 @@ function readerWaits(
 }
 
 /** Asks `condition` of the row itself, or of every row of a child table that goes along with it. */
-function underGoing(
+function anyAmong(
   view: View,
   on: TableName,
   condition: (row: string) => RawBuilder<unknown>,
 ): RawBuilder<unknown> {
   if (sameTable(on, view.fitted.table)) return condition(view.row)
-  const child = childOf(view.fitted, on)
-  const row = going(view, child)
-  return sql`exists (
-    select from ${tableId(child.table)} as ${sql.id(row)}
-    where ${goesAlong(view, child)} and ${condition(row)}
-  )`
+  return anyGoing(view, childOf(view.fitted, on), condition)
 }
 
-/** True of a row of the child table (by its own alias, see `going`) that goes along with the row. */
-export function goesAlong(view: View, child: Child): RawBuilder<boolean> {
-  const row = going(view, child)
+/** True if `condition` holds of any row of the child table that goes along with the row. */
+export function anyGoing(
+  view: View,
+  child: Child,
+  condition: (going: string) => RawBuilder<unknown>,
+): RawBuilder<boolean> {
+  const going = alias(view, 'going_0')
   return disjunction(
-    child.foreignKeys.map((key) => {
-      if (sameTable(key.to, view.fitted.table)) return refersTo(key, row, view.row)
-      const parent = childOf(view.fitted, key.to)
-      const parentRow = going(view, parent)
+    pathsTo(view.fitted, child).map(
+      (path) => sql`exists (
+        select from ${joined(view, child, path)}
+        where ${refersTo(lastOf(path), alias(view, `going_${path.length - 1}`), view.row)}
+          and ${condition(going)}
+      )`,
+    ),
+  )
+}
+
+/** True of the child's row `going` that goes along with a row of the governed table that `matches`. */
+export function goesWithAny(
+  view: View,
+  child: Child,
+  going: string,
+  matching: RawBuilder<unknown>,
+): RawBuilder<boolean> {
+  return disjunction(
+    pathsTo(view.fitted, child).map(([first, ...rest]) => {
+      const up = [first, ...rest].flatMap((key, at) => {
+        const from = at === 0 ? going : alias(view, `above_${at}`)
+        const isRoot = at === rest.length
+        const to = isRoot ? view.row : alias(view, `above_${at + 1}`)
+        return [{ table: sql`${tableId(key.to)} as ${sql.id(to)}`, on: refersTo(key, from, to) }]
+      })
       return sql`exists (
-        select from ${tableId(parent.table)} as ${sql.id(parentRow)}
-        where ${refersTo(key, row, parentRow)} and ${goesAlong(view, parent)}
+        select from ${sql.join(
+          up.map(({ table }) => table),
+          sql` cross join `,
+        )}
+        where ${conjunction([...up.map(({ on }) => on), matching])}
       )`
     }),
   )
 }
 
-/** The alias of a child table: one for each, since a chain of them is nested. */
-export function going(view: View, child: Child): string {
-  return alias(view, `going_${view.fitted.children.indexOf(child) + 1}`)
+/** Foreign keys from a child's table up to the governed table, one after the other. */
+type Path = readonly [ForeignKey, ...ForeignKey[]]
+
+/** Every way up. Chains are joined, not nested, since PostgreSQL only turns one level into a join. */
+function pathsTo(fitted: FittedRule, child: Child): readonly Path[] {
+  return child.foreignKeys.flatMap((key): readonly Path[] =>
+    sameTable(key.to, fitted.table)
+      ? [[key]]
+      : pathsTo(fitted, childOf(fitted, key.to)).map((path): Path => [key, ...path]),
+  )
+}
+
+/** The child's table as `going_0`, joined with the tables above it as `going_1`, `going_2`, …. */
+function joined(view: View, child: Child, path: Path): RawBuilder<unknown> {
+  const above = path.slice(0, -1).map((key, at) => {
+    const [from, to] = [alias(view, `going_${at}`), alias(view, `going_${at + 1}`)]
+    return sql` join ${tableId(key.to)} as ${sql.id(to)} on ${refersTo(key, from, to)}`
+  })
+  return sql`${tableId(child.table)} as ${sql.id(alias(view, 'going_0'))}${sql.join(above, sql``)}`
+}
+
+function lastOf([first, ...rest]: Path): ForeignKey {
+  return rest.at(-1) ?? first
 }
 
 function alias({ level }: View, name: string): string {
