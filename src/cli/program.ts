@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { UsageError } from '../base/errors.ts'
 import type { CliContext } from './context.ts'
+import { approveCommand } from './commands/approve.ts'
 import { daemonCommand } from './commands/daemon.ts'
 import { enforceCommand } from './commands/enforce.ts'
 import { journalCommand } from './commands/journal.ts'
@@ -20,6 +21,7 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
   const commands = [
     validateCommand(context),
     planCommand(context),
+    approveCommand(context),
     enforceCommand(context),
     daemonCommand(context),
     journalCommand(context),

@@ -1,25 +1,17 @@
 /** The two ways to ask for a run: by a plan file that a person read, or under approvals given before. */
 import type { Db } from '../db/connect.ts'
 import { newestPolicyEntry } from '../journal/read.ts'
-import { makePlan, readInstant } from '../plan/make.ts'
+import { makePlan } from '../plan/make.ts'
 import type { Plan } from '../plan/plan.ts'
-import { approvedPart, refuseStale } from '../plan/stale.ts'
 import type { PolicySet } from '../policy/policy.ts'
+import { planAgain } from './approve.ts'
 import { enforcePlan, type RunRequest, type RunResult } from './run.ts'
 
-export type EnforceRequest = Omit<RunRequest, 'plan' | 'approval'> & { readonly set: PolicySet }
+export type EnforceRequest = Omit<RunRequest, 'plan' | 'approval'>
 
 /** Carries out an approved plan file, after a census that says whether it still fits. */
 export async function enforceFile(request: EnforceRequest, approved: Plan): Promise<RunResult> {
-  const found = await makePlan(request.db, {
-    policyDigest: request.set.digest,
-    catalog: request.catalog,
-    rules: request.rules,
-    stand: { kind: 'instant', at: approved.createdAt },
-    approved: null,
-  })
-  refuseStale(approved, { at: await readInstant(request.db), plan: found })
-  const plan = approvedPart(approved, found)
+  const plan = await planAgain(request, approved)
   return enforcePlan({ ...request, plan, approval: approved.digest })
 }
 

@@ -21,10 +21,11 @@ import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import { readBoundary } from '../plan/boundary.ts'
 import { tablesReached } from '../plan/make.ts'
+import type { PolicySet } from '../policy/policy.ts'
 import { willAct, rowsPlanned, type Plan, type PlannedRule } from '../plan/plan.ts'
 import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
-import { maskNames } from './masks.ts'
+import { putInEffect } from './approve.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -32,6 +33,7 @@ export type RunRequest = {
   readonly clock: Clock
   readonly log: Log
   readonly signer: Signer
+  readonly set: PolicySet
   readonly catalog: Catalog
   /** In the order of the plan. */
   readonly rules: readonly FittedRule[]
@@ -200,27 +202,16 @@ async function runRule(
 }
 
 /** The journal entry of the rule's version; a version that nobody approved does not act. */
-async function policyInEffect(request: RunRequest, { rule, masks }: FittedRule) {
+async function policyInEffect(request: RunRequest, fitted: FittedRule) {
+  const { rule } = fitted
   const newest = await newestPolicyEntry(request.db, rule.id)
   if (newest !== null && newest.sha256 === rule.digest) return newest
   if (request.approval === null) {
     throw new RefusedError(`rule ${rule.id} is new or changed, and nobody approved it`, {
-      remedy:
-        'run: retentiond plan -o plan.json, read it, then: retentiond enforce --plan plan.json',
+      remedy: 'run: retentiond plan -o plan.json, read it, then: retentiond approve plan.json',
     })
   }
-  const { seq } = await append(request, {
-    type: 'policy',
-    rule: rule.id,
-    sha256: rule.digest,
-    set: request.plan.policyDigest,
-    target: `${rule.table.schema}.${rule.table.name}`,
-    count: rule.keep.count,
-    unit: rule.keep.unit,
-    action: rule.action.kind,
-    masks: maskNames(masks),
-  })
-  return { rule: rule.id, sha256: rule.digest, seq }
+  return putInEffect(request, fitted)
 }
 
 async function append({ db, signer, clock }: RunRequest, draft: EntryDraft): Promise<Appended> {

@@ -83,7 +83,7 @@ function refusalOf({ rule }: FittedRule, census: Census): Refusal | null {
 function unapproved({ rule }: FittedRule): Refusal {
   return {
     code: 'not_approved',
-    message: `nobody approved rule ${rule.id} in this version: make a plan file and carry it out once with enforce --plan`,
+    message: `nobody approved rule ${rule.id} in this version: read a plan and approve it`,
   }
 }
 

@@ -130,7 +130,7 @@ class OpenBed implements Bed {
   }
 
   async enforce(overrides: Partial<RunRequest> = {}): Promise<RunResult> {
-    const { catalog, rules } = this.#inUse()
+    const { set, catalog, rules } = this.#inUse()
     await this.watch()
     const plan = overrides.plan ?? (await this.plan())
     return enforcePlan({
@@ -138,6 +138,7 @@ class OpenBed implements Bed {
       clock: systemClock,
       log: silentLog,
       signer: this.signer,
+      set,
       catalog,
       rules,
       plan,

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { Command, Option } from 'commander'
 import { EXIT } from '../../base/errors.ts'
@@ -8,10 +7,10 @@ import { checkMigrated } from '../../db/migrate.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { treeHead } from '../../journal/read.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
-import { parsePlanFile } from '../../plan/file.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
-import { fileError, loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
 
@@ -64,13 +63,6 @@ export function enforceCommand(context: CliContext): Command {
       context.exit(result.exit)
       if (result.error !== null) throw result.error
     })
-}
-
-async function readPlan(file: string) {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw fileError(file, 'read', error)
-  })
-  return parsePlanFile(file, text)
 }
 
 function renderText(result: RunResult, head: string): string {
