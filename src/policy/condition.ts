@@ -1,8 +1,8 @@
 import { z } from 'zod'
+import { closest } from '../base/nearest.ts'
 import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
 import { readColumn } from './name.ts'
-import { nearest } from './nearest.ts'
 import type { Condition, Scalar } from './policy.ts'
 
 const COMPARISONS = { lt: '<', lte: '<=', gt: '>', gte: '>=' } as const
@@ -174,7 +174,7 @@ function readOperator(column: string, operator: string, raw: unknown): Read<Cond
 }
 
 function unknownOperator(operator: string): Fault {
-  const near = nearest(operator, OPERATORS)
+  const near = closest(operator, OPERATORS)
   return {
     code: 'unknown_operator',
     message: `${quote(operator)} is not an operator`,

@@ -1,8 +1,8 @@
 import { validate } from 'node-cron'
 import { z } from 'zod'
+import { closest } from '../base/nearest.ts'
 import { hasControl, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
-import { nearest } from './nearest.ts'
 
 /** Where `field` leaves a fault in a zod issue. */
 export type FaultParams = { readonly fault: Fault }
@@ -55,7 +55,7 @@ const ZONES: ReadonlySet<string> = new Set(['UTC', ...Intl.supportedValuesOf('ti
 export function readZone(raw: unknown): Read<string> {
   if (typeof raw !== 'string') return refuseKind('a time zone as text', raw)
   if (ZONES.has(raw)) return { value: raw }
-  const near = nearest(raw, [...ZONES])
+  const near = closest(raw, [...ZONES])
   const remedy = near === undefined ? 'write for example Europe/Paris' : `did you mean ${near}?`
   const refused = refuse('zone_unknown', `${quote(raw)} is not an IANA time zone`, remedy)
   if (!/^[A-Z][A-Za-z]{1,30}(?:\/[A-Za-z0-9_+-]{1,30}){1,2}$/.test(raw)) return refused

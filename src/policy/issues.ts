@@ -1,8 +1,8 @@
 import type { z } from 'zod'
+import { closest } from '../base/nearest.ts'
 import { below, isMapping, kindOf, quote } from './fault.ts'
 import type { Fault, PathPart } from './fault.ts'
 import type { FaultParams } from './fields.ts'
-import { nearest } from './nearest.ts'
 
 type Issue = z.core.$ZodIssue
 
@@ -75,7 +75,7 @@ function faultIn(params: unknown, message: string): Fault {
 }
 
 function unknownKey(key: string, known: readonly string[]): Fault {
-  const near = nearest(key, known)
+  const near = closest(key, known)
   const message = `${quote(key)} is not a known key`
   let remedy = near === undefined ? `keys here: ${known.join(', ')}` : meant(near)
   // In { keep: a reason, and more } YAML takes the words after the comma for a key.
@@ -90,7 +90,7 @@ function unknownValue(known: readonly string[], value: unknown, path: readonly P
   if (path.at(-1) === 'version') {
     return plain('version_unknown', `this program reads version ${known.join()} only`, 'write 1')
   }
-  const near = typeof value === 'string' ? nearest(value, known) : undefined
+  const near = typeof value === 'string' ? closest(value, known) : undefined
   const found = typeof value === 'string' ? quote(value) : kindOf(value)
   const remedy = near === undefined ? `write ${known.join(' or ')}` : meant(near)
   return plain('unknown_value', `expected ${known.join(' or ')}, found ${found}`, remedy)
@@ -147,9 +147,9 @@ function unionFaults(
   if (value === null) return [plain('empty_value', `there is no value here: ${issue.message}`)]
   const branches = issue.errors.map((errors) => ({ errors, misfit: misfitOf(errors) }))
   const least = Math.min(...branches.map(({ misfit }) => misfit))
-  const closest = branches.filter(({ misfit }) => misfit === least)
-  const [branch] = closest
-  if (branch !== undefined && closest.length === 1 && Number.isFinite(least)) {
+  const likeliest = branches.filter(({ misfit }) => misfit === least)
+  const [branch] = likeliest
+  if (branch !== undefined && likeliest.length === 1 && Number.isFinite(least)) {
     return faultsOf(branch.errors, value)
   }
   if (typeof value === 'string') {
@@ -158,7 +158,7 @@ function unionFaults(
         error.code === 'invalid_value' ? error.values.map(String) : [],
       )
     })
-    const near = nearest(value, known)
+    const near = closest(value, known)
     const message = `${issue.message}, found ${quote(value)}`
     return [plain('unknown_value', message, near === undefined ? undefined : meant(near))]
   }
@@ -184,7 +184,7 @@ function isOfAnotherKind(error: Issue): boolean {
 function nearKeyOf(errors: readonly Issue[]): string | undefined {
   for (const error of errors) {
     if (error.code !== 'unrecognized_keys') continue
-    const near = error.keys.map((key) => nearest(key, error.message.split(' '))).find(Boolean)
+    const near = error.keys.map((key) => closest(key, error.message.split(' '))).find(Boolean)
     if (near !== undefined) return near
   }
   return undefined
