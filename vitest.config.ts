@@ -29,6 +29,8 @@ export default defineConfig({
         test: {
           name: 'container',
           include: ['test/container/**/*.test.ts'],
+          // One build at a time: they share the engine's cache and the two cores.
+          fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 600_000,
         },

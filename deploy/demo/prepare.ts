@@ -19,6 +19,8 @@ const POLICIES = '/policies'
 const ENTRY_KEY_FILE = '/run/retentiond/entry.key'
 const DATABASE_URL_FILE = '/run/retentiond/database-url'
 
+const PLAN_FILE = '/tmp/plan.json'
+
 /** The role as which the sidecar connects, as the printed grants name it. */
 const ROLE = 'retentiond'
 
@@ -36,6 +38,9 @@ async function prepare(superuserUrl: string): Promise<void> {
     await writeLogin(client, superuserUrl)
     if (!(await exists(ENTRY_KEY_FILE))) await retentiond(superuserUrl, 'keygen', ENTRY_KEY_FILE)
     await retentiond(superuserUrl, 'migrate', '--origin', 'demo.example/purge')
+    // What a person does after reading the plan; a demonstration has nobody to wait for.
+    await retentiond(superuserUrl, 'plan', '-o', PLAN_FILE)
+    await retentiond(superuserUrl, 'approve', PLAN_FILE)
     say('ready')
   } finally {
     await client.end()
@@ -87,6 +92,7 @@ async function retentiond(superuserUrl: string, ...command: readonly string[]): 
       ...process.env,
       RETENTIOND_DATABASE_URL: superuserUrl,
       RETENTIOND_ENTRY_KEY_FILE: ENTRY_KEY_FILE,
+      RETENTIOND_POLICIES: POLICIES,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
