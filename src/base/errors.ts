@@ -55,9 +55,14 @@ export class PolicyError extends RetentionError {
   readonly problems: readonly Problem[]
 
   constructor(problems: readonly Problem[]) {
-    super(`the policies have ${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}`)
+    super(`the policies have ${countProblems(problems)}`)
     this.problems = problems
   }
+}
+
+/** `1 problem`, `2 problems`. */
+export function countProblems(problems: readonly Problem[]): string {
+  return `${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}`
 }
 
 /** Acting was refused before anything was destroyed: a stale plan, a clock, an approval, a limit. */
@@ -77,6 +82,13 @@ export class LeaseError extends RetentionError {
     super(message, details)
     this.code = code
   }
+}
+
+/** No database answers, or the connection to it is gone: trying again later may help. */
+export class UnreachableError extends RetentionError {
+  readonly code = 'DATABASE_UNREACHABLE'
+  readonly exit = EXIT.failed
+  override readonly name = 'UnreachableError'
 }
 
 /** The database gave up on a transaction that may succeed if it is run again. */

@@ -1,4 +1,5 @@
 import { ConfigError } from '../base/errors.ts'
+import { didYouMean } from '../base/nearest.ts'
 
 /** Where the program runs, out of the environment; what is kept stands in the policies. */
 export type Config = {
@@ -35,12 +36,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Reads the configuration; `readSecret` gives the content of a file that holds one. */
 export function parseConfig(env: Environment, readSecret: (file: string) => string): Config {
-  const unknown = Object.keys(env).filter((key) => key.startsWith('RETENTIOND_') && !KNOWN.has(key))
-  if (unknown.length > 0) {
-    throw new ConfigError(`unknown environment variable ${unknown.join(', ')}`, {
-      remedy: `known are ${[...KNOWN].join(', ')}`,
-    })
-  }
+  refuseUnknown(env)
   return Object.freeze({
     databaseUrl: { name: 'RETENTIOND_DATABASE_URL', value: databaseUrl(env, readSecret) },
     policies: env['RETENTIOND_POLICIES'] ?? 'policies',
@@ -55,6 +51,20 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
       daemon: env['RETENTIOND_DAEMON_ROLE'] ?? 'retentiond',
       auditor: env['RETENTIOND_AUDITOR_ROLE'] ?? 'retentiond_auditor',
     },
+  })
+}
+
+/** A misspelt setting must not pass for one that is not set. */
+function refuseUnknown(env: Environment): void {
+  const unknown = Object.keys(env).filter((key) => key.startsWith('RETENTIOND_') && !KNOWN.has(key))
+  const [first] = unknown
+  if (first === undefined) return
+  // Kubernetes sets RETENTIOND_SERVICE_HOST and RETENTIOND_PORT_… for a service called retentiond.
+  const serviceLink = unknown.some((key) => /^RETENTIOND_(SERVICE_|PORT)/.test(key))
+  throw new ConfigError(`unknown environment variable ${unknown.join(', ')}`, {
+    remedy: serviceLink
+      ? 'if Kubernetes set it for a service of that name: enableServiceLinks: false in the pod'
+      : (didYouMean(first, [...KNOWN]) ?? `known are ${[...KNOWN].join(', ')}`),
   })
 }
 
@@ -79,13 +89,25 @@ function databaseUrl(env: Environment, readSecret: (file: string) => string): st
   }
   const text = file === undefined ? url : readSecret(file).trim()
   if (text === undefined || text === '') return null
-  if (!/^postgres(ql)?:\/\//.test(text) || !URL.canParse(text)) {
+  if (!/^postgres(ql)?:\/\//.test(text) || !isReadable(text)) {
     throw new ConfigError('RETENTIOND_DATABASE_URL is not a PostgreSQL connection string', {
       remedy:
         'write postgresql://role:password@host:port/database, with @ : / ? # % in a password percent-encoded',
     })
   }
   return text
+}
+
+/** True of a URL whose every part can be decoded. */
+function isReadable(text: string): boolean {
+  try {
+    const { username, password, pathname } = new URL(text)
+    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    return true
+  } catch {
+    // Both have one reason to throw, and their messages quote the password.
+    return false
+  }
 }
 
 function parseListen(text: string): Config['listen'] {

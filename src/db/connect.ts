@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from 'kysely'
 import { Pool, types, type CustomTypesConfig } from 'pg'
-import { ConfigError } from '../base/errors.ts'
+import { ConfigError, UnreachableError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 
@@ -56,52 +56,107 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
 }
 
 /**
- * Explains why a first statement on `url` failed, if that is the operator's to mend: the server,
- * the password, the database. Names host and port, never the password.
+ * Explains why a first statement on `url` failed, if that is the operator's to mend. What only a
+ * change of the configuration mends is a ConfigError; what may pass by itself is not. Names host and
+ * port, never the password.
  */
 export function explainConnectFailure(url: string, error: unknown): unknown {
   const place = describeUrl(url)
   const state = sqlstateOf(error)
-  if (state === SQLSTATE.invalidPassword || state === SQLSTATE.invalidAuthorization) {
-    return new ConfigError(`the server at ${place.server} refuses role ${place.role}`, {
+  if (state !== undefined) return refusedByServer(place, state, error)
+  const { code, syscall, path } = systemError(error)
+  if (syscall === 'open') {
+    return new ConfigError(
+      `RETENTIOND_DATABASE_URL names the file ${path}, which cannot be read (${code})`,
+      { cause: error, remedy: 'check sslrootcert, sslcert and sslkey in it' },
+    )
+  }
+  const tls = tlsFailure(error, code)
+  if (tls !== undefined) {
+    return new ConfigError(`no encrypted connection to ${place.server}: ${tls}`, {
       cause: error,
-      remedy: 'check the role and its password in RETENTIOND_DATABASE_URL, and pg_hba.conf',
+      remedy: 'check sslmode and sslrootcert in RETENTIOND_DATABASE_URL, and ssl on the server',
     })
   }
-  if (state === SQLSTATE.invalidCatalogName) {
-    return new ConfigError(`the server at ${place.server} has no database ${place.database}`, {
-      cause: error,
-      remedy: 'check the database name in RETENTIOND_DATABASE_URL',
-    })
-  }
-  const code = networkCode(error)
-  if (code !== undefined) {
-    return new ConfigError(`no database answers at ${place.server} (${code})`, {
-      cause: error,
-      remedy: 'check host and port in RETENTIOND_DATABASE_URL, and that the server runs',
-    })
-  }
-  return error
+  const reason = networkReason(error, code)
+  if (reason === undefined) return error
+  return new UnreachableError(`no database answers at ${place.server} (${reason})`, {
+    cause: error,
+    remedy: 'check host and port in RETENTIOND_DATABASE_URL, and that the server runs',
+  })
 }
 
-function describeUrl(url: string): { server: string; role: string; database: string } {
+type Place = { readonly server: string; readonly role: string; readonly database: string }
+
+function refusedByServer(place: Place, state: string, error: unknown): unknown {
+  switch (state) {
+    case SQLSTATE.invalidPassword:
+    case SQLSTATE.invalidAuthorization:
+      return new ConfigError(`the server at ${place.server} refuses role ${place.role}`, {
+        cause: error,
+        remedy: 'check the role and its password in RETENTIOND_DATABASE_URL, and pg_hba.conf',
+      })
+    case SQLSTATE.invalidCatalogName:
+      return new ConfigError(`the server at ${place.server} has no database ${place.database}`, {
+        cause: error,
+        remedy: 'check the database name in RETENTIOND_DATABASE_URL',
+      })
+    case SQLSTATE.insufficientPrivilege:
+      return new ConfigError(`role ${place.role} may not connect to ${place.database}`, {
+        cause: error,
+        remedy: 'have a superuser run what retentiond grants prints',
+      })
+    case SQLSTATE.cannotConnectNow:
+    case SQLSTATE.adminShutdown:
+    case SQLSTATE.crashShutdown:
+    case SQLSTATE.tooManyConnections:
+      return new UnreachableError(`the server at ${place.server} takes no connection (${state})`, {
+        cause: error,
+        remedy: 'it starts, stops or is full: try again',
+      })
+    default:
+      return error
+  }
+}
+
+function describeUrl(url: string): Place {
   try {
-    const parsed = new URL(url)
+    const { hostname, port, username, pathname, searchParams } = new URL(url)
+    const host = searchParams.get('host') ?? decodeURIComponent(hostname)
     return {
-      server: `${parsed.hostname || 'localhost'}:${parsed.port || '5432'}`,
-      role: decodeURIComponent(parsed.username) || '(default)',
-      database: decodeURIComponent(parsed.pathname.slice(1)) || '(default)',
+      server: `${host || 'localhost'}:${searchParams.get('port') ?? (port || '5432')}`,
+      role: decodeURIComponent(username) || '(default)',
+      database: decodeURIComponent(pathname.slice(1)) || '(default)',
     }
   } catch {
     return { server: '(unreadable URL)', role: '(unknown)', database: '(unknown)' }
   }
 }
 
-function networkCode(error: unknown): string | undefined {
+type SystemError = { readonly code?: string; readonly syscall?: string; readonly path?: string }
+
+/** The error of the operating system inside; a name with two addresses fails once for each. */
+function systemError(error: unknown): SystemError {
+  if (error instanceof AggregateError) return systemError(error.errors[0])
+  if (!(error instanceof Error)) return {}
+  if ('code' in error && typeof error.code === 'string') return error as SystemError
+  return systemError(error.cause)
+}
+
+/** node-postgres says in words, and in English only, that the server speaks no TLS. */
+function tlsFailure(error: unknown, code: string | undefined): string | undefined {
+  if (error instanceof Error && error.message.includes('does not support SSL')) {
+    return 'the server does not offer TLS'
+  }
+  const isTls = /^(ERR_(TLS|SSL)|CERT|CRL|UNABLE_TO|EPROTO)|SELF_SIGNED/.test(code ?? '')
+  return isTls ? code : undefined
+}
+
+function networkReason(error: unknown, code: string | undefined): string | undefined {
+  if (code !== undefined && /^E[A-Z_]+$/.test(code)) return code
   if (!(error instanceof Error)) return undefined
-  if (error instanceof AggregateError) return networkCode(error.errors[0])
-  const code = 'code' in error ? error.code : undefined
-  if (typeof code === 'string' && /^E[A-Z]+$/.test(code)) return code
-  if (/timeout|terminated/i.test(error.message)) return 'timeout'
-  return error.cause === undefined ? undefined : networkCode(error.cause)
+  if (error.message.includes('timeout')) return 'timeout'
+  return error.message.startsWith('Connection terminated')
+    ? 'it hung up: is it PostgreSQL?'
+    : undefined
 }

@@ -19,6 +19,7 @@ export const SQLSTATE = {
   adminShutdown: '57P01',
   crashShutdown: '57P02',
   cannotConnectNow: '57P03',
+  tooManyConnections: '53300',
 } as const
 
 const TRANSIENT: ReadonlySet<string> = new Set([
@@ -83,5 +84,6 @@ export function classify(error: unknown): unknown {
   }
   return new DatabaseError(state, `PostgreSQL refused a statement (SQLSTATE ${state})`, {
     cause: error,
+    remedy: "its text is in the server's log; it may hold values of rows, so it is not shown here",
   })
 }
