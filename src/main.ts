@@ -3,23 +3,22 @@
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { systemClock } from './base/clock.ts'
-import { EXIT, PolicyError, RetentionError, tell, type ExitStatus } from './base/errors.ts'
 import type { Log } from './base/log.ts'
 import { parseConfig, type Config } from './cli/config.ts'
 import { fileError, type CliContext } from './cli/context.ts'
+import { renderFailure } from './cli/failure.ts'
 import { runProgram } from './cli/program.ts'
-import { renderProblems } from './policy/render.ts'
 
 const stopping = new AbortController()
-const received = { signals: 0 }
+/** Set by a command that stops by itself; before that, a signal just ends the process. */
+const state = { stopsByItself: false }
 
 for (const [name, number] of [
   ['SIGINT', 2],
   ['SIGTERM', 15],
 ] as const) {
   process.on(name, () => {
-    received.signals += 1
-    if (received.signals === 1) {
+    if (state.stopsByItself && !stopping.signal.aborted) {
       process.stderr.write('stopping after the batch in hand; once more to stop at once\n')
       stopping.abort()
       return
@@ -28,6 +27,13 @@ for (const [name, number] of [
     process.exit(128 + number)
   })
 }
+
+// Node would print the whole error, and that of PostgreSQL has a detail with values of rows.
+process.on('uncaughtException', (error) => {
+  const { text, exit } = renderFailure(error)
+  process.stderr.write(text)
+  process.exit(exit)
+})
 
 // A reader that went away (`| head`) is no error of ours.
 for (const stream of [process.stdout, process.stderr]) {
@@ -46,7 +52,10 @@ const context: CliContext = {
   terminal: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
   clock: systemClock,
   log: () => (log ??= pino({ level: context.config().logLevel, base: { name: 'retentiond' } })),
-  signal: stopping.signal,
+  stopSignal: () => {
+    state.stopsByItself = true
+    return stopping.signal
+  },
   exit: (status) => {
     process.exitCode = status
   },
@@ -55,22 +64,9 @@ const context: CliContext = {
 try {
   await runProgram(context, process.argv.slice(2))
 } catch (error) {
-  if (error !== undefined) process.exitCode = report(error)
-}
-
-function report(error: unknown): ExitStatus {
-  if (error instanceof PolicyError) {
-    process.stderr.write(renderProblems(error.problems))
-    process.stderr.write(`${error.problems.length} problem(s); nothing was done\n`)
-    return error.exit
-  }
-  const { name, code, message, remedy, at } = tell(error)
-  process.stderr.write(
-    `retentiond: ${message ?? `unexpected ${name}${code === undefined ? '' : ` ${code}`}`}\n`,
-  )
-  if (remedy !== undefined) process.stderr.write(`  ${remedy}\n`)
-  for (const frame of at ?? []) process.stderr.write(`    ${frame}\n`)
-  return error instanceof RetentionError ? error.exit : EXIT.failed
+  const { text, exit } = renderFailure(error)
+  process.stderr.write(text)
+  process.exitCode = exit
 }
 
 function readSecret(file: string): string {

@@ -1,7 +1,12 @@
 import type { Clock } from '../base/clock.ts'
 import { ConfigError, type ExitStatus } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { connect, explainConnectFailure, type Connection } from '../db/connect.ts'
+import {
+  connect,
+  explainConnectFailure,
+  type Connection,
+  type ConnectOptions,
+} from '../db/connect.ts'
 import { sql } from 'kysely'
 import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
@@ -19,18 +24,25 @@ export type CliContext = {
   readonly clock: Clock
   /** The daemon's log; commands say what they have to say by `err`. */
   readonly log: () => Log
-  /** Aborts on the first SIGINT or SIGTERM. */
-  readonly signal: AbortSignal
+  /**
+   * Aborts on the first SIGINT or SIGTERM. Asking for it is the promise to stop soon after: until a
+   * command has asked, a signal ends the process at once.
+   */
+  readonly stopSignal: () => AbortSignal
   /** The status to exit with, if the command ends without an error. */
   readonly exit: (status: ExitStatus) => void
 }
 
-/** Connects as the configuration says and asks for one answer, so that a failure names its place. */
+/** Connects as the configuration says; a failure names its place. */
 export async function openConnection(
   context: CliContext,
-  options: { readonly max?: number } = {},
+  options: ConnectOptions = {},
 ): Promise<Connection> {
-  const url = required(context.config().databaseUrl)
+  return openAt(required(context.config().databaseUrl), options)
+}
+
+/** Connects and asks for one answer, so that what is wrong shows before anything depends on it. */
+export async function openAt(url: string, options: ConnectOptions = {}): Promise<Connection> {
   const connection = connect(url, options)
   try {
     await sql`select 1`.execute(connection.db)

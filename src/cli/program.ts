@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, type CommanderError } from 'commander'
 import { UsageError } from '../base/errors.ts'
 import type { CliContext } from './context.ts'
 import { approveCommand } from './commands/approve.ts'
@@ -31,25 +31,36 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
     schemaCommand(context),
   ]
   for (const command of commands) program.addCommand(command)
-  for (const command of withChildren(program)) {
-    command.exitOverride().configureOutput({ writeOut: context.out, writeErr: () => {} })
-  }
+  handUsage(program, context, 'retentiond')
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
-    throw usageError(error)
+    if (!(error instanceof HelpShown)) throw error
   }
 }
 
-function withChildren(command: Command): readonly Command[] {
-  return [command, ...command.commands.flatMap((child) => withChildren(child))]
+/** Commander ends a command by an error also when it has printed what was asked for. */
+class HelpShown extends Error {
+  override readonly name = 'HelpShown'
 }
 
-/** Commander throws for `--help` and `--version` too, after it printed them: that is no error. */
-function usageError(error: unknown): unknown {
-  if (!(error instanceof CommanderError)) return error
-  if (error.exitCode === 0) return undefined
-  const message = error.message.replace(/^error: /, '')
-  const text = message === '(outputHelp)' ? 'no command given' : message
-  return new UsageError(text, { remedy: 'see: retentiond --help' })
+/** Usage that makes no sense names the help of the command that it was meant for. */
+function handUsage(command: Command, context: CliContext, path: string): void {
+  command.configureOutput({ writeOut: context.out, writeErr: () => {} })
+  command.exitOverride((error) => {
+    throw error.exitCode === 0 ? new HelpShown() : usageError(error, path)
+  })
+  for (const child of command.commands) handUsage(child, context, `${path} ${child.name()}`)
+}
+
+function usageError(error: CommanderError, path: string): UsageError {
+  const [first = '', ...more] = error.message.replace(/^error: /, '').split('\n')
+  const said = [first.replace(' is invalid. ', ' is invalid: ').replace(/\.$/, ''), ...more].join(
+    ' ',
+  )
+  const text = first === '(outputHelp)' ? 'no command given' : said
+  // A connection string that was given as an argument may hold a password.
+  return new UsageError(text.replaceAll(/:\/\/[^@\s]*@/g, '://…@'), {
+    remedy: `see: ${path} --help`,
+  })
 }

@@ -22,7 +22,7 @@ import { appendEntry, type Appended } from '../journal/store.ts'
 import { readBoundary } from '../plan/boundary.ts'
 import { tablesReached } from '../plan/make.ts'
 import type { PolicySet } from '../policy/policy.ts'
-import { willAct, rowsPlanned, type Plan, type PlannedRule } from '../plan/plan.ts'
+import { willAct, rowsPlanned, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
 import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
 import { putInEffect } from './approve.ts'
@@ -54,7 +54,7 @@ export type RunResult = {
   readonly outcome: RunOutcome
   readonly rules: readonly RuleOutcome[]
   /** Rules of mode enforce that the plan would not carry out. */
-  readonly refused: readonly { readonly rule: string; readonly message: string }[]
+  readonly refused: readonly ({ readonly rule: string } & Refusal)[]
   readonly exit: ExitStatus
   /** What ended the run early, if something did. */
   readonly error: unknown
@@ -233,7 +233,7 @@ function outcomeOf(
 
 function refusedRules(plan: Plan): RunResult['refused'] {
   return plan.rules.flatMap(({ rule, mode, refusal }) =>
-    mode === 'enforce' && refusal !== null ? [{ rule, message: refusal.message }] : [],
+    mode === 'enforce' && refusal !== null ? [{ rule, ...refusal }] : [],
   )
 }
 

@@ -20,7 +20,7 @@ export function daemonCommand(context: CliContext): Command {
         clock: context.clock,
         log: context.log(),
         listen: config.listen,
-        signal: context.signal,
+        signal: context.stopSignal(),
       })
       context.log().info({}, 'stopped')
     })

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { Command, Option } from 'commander'
-import { EXIT } from '../../base/errors.ts'
+import { EXIT, tell, type ToldError } from '../../base/errors.ts'
 import { approvals, enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requests.ts'
 import type { RunResult } from '../../enforce/run.ts'
 import { checkMigrated } from '../../db/migrate.ts'
@@ -10,6 +10,7 @@ import { printTreeHead } from '../../journal/merkle.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
 import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { nameFailure } from '../failure.ts'
 import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
@@ -50,7 +51,7 @@ export function enforceCommand(context: CliContext): Command {
         trigger: 'manual',
         acceptClock: options.acceptClock ?? false,
         holder: `enforce on ${hostname()}, process ${process.pid}`,
-        signal: context.signal,
+        signal: context.stopSignal(),
         onProgress: progress.show,
       }
       const result =
@@ -60,6 +61,11 @@ export function enforceCommand(context: CliContext): Command {
       progress.end()
       const head = printTreeHead(await treeHead(db))
       context.out(options.output === 'json' ? renderJson(result, head) : renderText(result, head))
+      if (result.refused.some(({ code }) => code === 'not_approved')) {
+        context.err(
+          'to approve: retentiond plan -o plan.json, read it, then: retentiond approve plan.json\n',
+        )
+      }
       context.exit(result.exit)
       if (result.error !== null) throw result.error
     })
@@ -68,8 +74,8 @@ export function enforceCommand(context: CliContext): Command {
 function renderText(result: RunResult, head: string): string {
   const lines = result.rules.map((rule) =>
     [
-      `  ${rule.rule}: ${rule.rows} rows`,
-      ...(rule.childRows > 0 ? [`${rule.childRows} rows along`] : []),
+      `  ${rule.rule}: ${rowCount(rule.rows)}`,
+      ...(rule.childRows > 0 ? [`${rowCount(rule.childRows)} along`] : []),
       ...(rule.left > 0 ? [`${rule.left} left: locked by others, or refused by a constraint`] : []),
       ...(rule.error === null ? [] : [`stopped: ${rule.error.message}`]),
     ].join(', '),
@@ -86,6 +92,15 @@ function renderText(result: RunResult, head: string): string {
   ].join('\n')
 }
 
+function withoutFrames(error: unknown): ToldError {
+  const { at: _frames, ...told } = tell(nameFailure(error))
+  return told
+}
+
+function rowCount(rows: number): string {
+  return `${rows} ${rows === 1 ? 'row' : 'rows'}`
+}
+
 function renderJson(result: RunResult, head: string): string {
   return json(1, {
     run: result.run,
@@ -97,6 +112,7 @@ function renderJson(result: RunResult, head: string): string {
       error: error?.message ?? null,
     })),
     refused: result.refused,
+    error: result.error === null ? null : withoutFrames(result.error),
     journal: head,
   })
 }

@@ -1,13 +1,15 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { ConfigError, EXIT, RetentionError } from '../../base/errors.ts'
+import { Bug, ConfigError, EXIT, RetentionError } from '../../base/errors.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { parseEntry } from '../../journal/entry.ts'
 import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
 import { findEntryBySeq, journalReader, readEntries, treeHead } from '../../journal/read.ts'
 import { renderEntry, renderList, renderReport, renderReportJson } from '../../journal/render.ts'
 import { checkSignature, parseVerifierKey, type VerifierKey } from '../../journal/signature.ts'
-import { exitOf, verify, type StoredEntry } from '../../journal/verify.ts'
-import { openConnection, type CliContext } from '../context.ts'
+import { exitOf, verify, type StoredEntry, type VerifyReport } from '../../journal/verify.ts'
+import { required } from '../config.ts'
+import { openAt, openConnection, type CliContext } from '../context.ts'
+import { nameFailure } from '../failure.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
 export function journalCommand(context: CliContext): Command {
@@ -94,32 +96,48 @@ function verifyCommand(context: CliContext): Command {
       new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
     )
     .action(async (options: VerifyOptions) => {
-      await using connection = await inconclusiveIfUnreachable(context)
-      await checkMigrated(connection.db)
-      const report = await verify(journalReader(connection.db), {
-        trustKey: options.trustKey ?? null,
-        expected: options.expect ?? null,
-      })
+      // Parsed outside: a wrong setting is not a word about the journal.
+      const url = required(context.config().databaseUrl)
+      const report = await inconclusive(async () => verifyAt(url, options))
       context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
       context.exit(exitOf(report.verdict))
     })
 }
 
-/** A journal that cannot be read is neither sound nor tampered with: exit 3. */
-class UnreachableError extends RetentionError {
-  readonly code = 'JOURNAL_UNREACHABLE'
-  readonly exit = EXIT.refused
-  override readonly name = 'UnreachableError'
+async function verifyAt(url: string, options: VerifyOptions): Promise<VerifyReport> {
+  await using connection = await openAt(url)
+  await checkMigrated(connection.db).catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(error.message, {
+      cause: error,
+      remedy: `${error.remedy ?? ''}; if there was a journal here before, ask who removed it`,
+    })
+  })
+  return await verify(journalReader(connection.db), {
+    trustKey: options.trustKey ?? null,
+    expected: options.expect ?? null,
+  })
 }
 
-async function inconclusiveIfUnreachable(context: CliContext) {
+/** The journal could not be read to its end: it is neither sound nor tampered with. */
+class InconclusiveError extends RetentionError {
+  readonly code = 'JOURNAL_INCONCLUSIVE'
+  readonly exit = EXIT.refused
+  override readonly name = 'InconclusiveError'
+}
+
+/** Exit status 1 of `journal verify` is proof of tampering, so nothing else may end with it. */
+async function inconclusive<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await openConnection(context)
+    return await work()
   } catch (error) {
-    if (!(error instanceof ConfigError) || error.cause === undefined) throw error
-    throw new UnreachableError(`inconclusive: ${error.message}`, {
-      cause: error,
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+    const named = nameFailure(error)
+    if (!(named instanceof RetentionError) || named instanceof Bug) {
+      throw new InconclusiveError('inconclusive: the journal could not be read', { cause: named })
+    }
+    throw new InconclusiveError(`inconclusive: ${named.message}`, {
+      cause: named,
+      ...(named.remedy === undefined ? {} : { remedy: named.remedy }),
     })
   }
 }

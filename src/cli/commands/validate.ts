@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { checkMigrated } from '../../db/migrate.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
@@ -16,7 +15,6 @@ export function validateCommand(context: CliContext): Command {
       const set = await loadConfigured(context, folder)
       if (options.database === true) {
         await using connection = await openConnection(context)
-        await checkMigrated(connection.db)
         await prepare(connection.db, set)
       }
       context.out(renderSet(set, options.database === true))
