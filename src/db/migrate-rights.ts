@@ -37,7 +37,9 @@ export async function requirePrepared(trx: Transaction<OwnTables>, roles: Roles)
     ...tooMuch(roles, states),
   ]
   if (grievances.length === 0) return
-  const migrator = server.superuser ? {} : { migrator: server.migrator }
+  // Who could become the owner could rewrite the journal: never advise that for our own roles.
+  const named = !server.superuser && !isOneOf(roles, server.migrator)
+  const migrator = named ? { migrator: server.migrator } : {}
   const grants = renderRoleGrants(roles, {
     database: server.database,
     serverVersion: server.version,
@@ -54,6 +56,10 @@ function distinct(roles: Roles): readonly string[] {
     : ['owner, daemon and auditor must be three roles']
 }
 
+function isOneOf({ daemon, auditor }: Roles, role: string): boolean {
+  return role === daemon || role === auditor
+}
+
 function missing(roles: Roles, states: readonly RoleState[]): readonly string[] {
   return [roles.owner, roles.daemon, roles.auditor]
     .filter((role) => !states.some((state) => state.role === role))
@@ -63,6 +69,9 @@ function missing(roles: Roles, states: readonly RoleState[]): readonly string[] 
 function rights(roles: Roles, server: Server, states: readonly RoleState[]): readonly string[] {
   const { migrator, database, schema_owner: schemaOwner } = server
   const owner = states.find(({ role }) => role === roles.owner)
+  if (!server.superuser && isOneOf(roles, migrator)) {
+    return [`role ${migrator} is one of those that migrate prepares: run it as a superuser`]
+  }
   return [
     ...(owner !== undefined && !owner.may_set
       ? [`role ${migrator} may not become ${roles.owner}`]
