@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
 import { signerOf, type Signer } from './signature.ts'
 
@@ -19,8 +20,9 @@ export async function generateKeyFile(path: string): Promise<void> {
 export async function readKeyFile(path: string): Promise<Signer> {
   await using file = await openFile(path, 'r')
   // The rights of the file that was opened: asking by name again could meet another one.
-  const { mode } = await file.stat()
-  if ((mode & 0o077) !== 0) {
+  const status = await file.stat()
+  if (status.isDirectory()) throw isFolder(path)
+  if ((status.mode & 0o077) !== 0) {
     throw new ConfigError(`entry key file ${path} can be read by its group or by others`, {
       remedy: `run: chmod 600 ${path}`,
     })
@@ -53,7 +55,7 @@ function explain(path: string, error: unknown): unknown {
     case 'ENOENT':
       return new ConfigError(`entry key file ${path} does not exist, or its folder does not`, {
         cause: error,
-        remedy: `run: retentiond keygen ${path}`,
+        remedy: `make the folder if it is missing, then run: retentiond keygen ${path}`,
       })
     case 'EACCES':
     case 'EPERM':
@@ -63,11 +65,14 @@ function explain(path: string, error: unknown): unknown {
         remedy: 'give the user that retentiond runs as the right to it',
       })
     case 'EISDIR':
-      return new ConfigError(`entry key file ${path} is a folder`, {
-        cause: error,
-        remedy: `run: retentiond keygen ${path}/entry.pem`,
-      })
+      return isFolder(path)
     default:
       return error
   }
+}
+
+function isFolder(path: string): ConfigError {
+  return new ConfigError(`entry key file ${path} is a folder`, {
+    remedy: `run: retentiond keygen ${join(path, 'entry.key')}`,
+  })
 }

@@ -35,7 +35,7 @@ async function listFiles(folder: string): Promise<Parsed<readonly string[]>> {
   const policies = names.filter((name) => /^[^.].*\.ya?ml$/is.test(name)).toSorted()
   if (policies.length > 0) return { value: policies }
   const message = 'there is no policy in this folder'
-  const remedy = 'write one as *.yaml; retentiond init makes an example'
+  const remedy = 'write one as *.yaml; docs/policy.md has examples'
   return { problems: [fileProblem(folder, 'policies_missing', message, remedy)] }
 }
 
