@@ -2,20 +2,13 @@
 import { hostname } from 'node:os'
 import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
-import {
-  EXIT,
-  JournalCorruptError,
-  LeaseError,
-  PolicyError,
-  RetentionError,
-  tell,
-} from '../base/errors.ts'
+import { EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { approvals, enforceNow } from '../enforce/requests.ts'
-import { readHead } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
+import { requireSoundJournal } from '../journal/sound.ts'
 import { makePlan } from '../plan/make.ts'
 import { rowsPlanned } from '../plan/plan.ts'
 import { prepare } from '../plan/prepare.ts'
@@ -42,7 +35,7 @@ type Soundness = { journal: boolean }
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { db, set, log, signal } = options
   await checkMigrated(db)
-  await requireJournal(db)
+  await requireSoundJournal(db, options.signer)
   await logPlan(options)
 
   const sound: Soundness = { journal: true }
@@ -57,13 +50,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   log.info({ port: http.port, policies: set.digest }, 'ready')
   await aborted(signal)
   log.info({}, 'stopping: the batch in hand is finished first')
-}
-
-async function requireJournal(db: Db): Promise<void> {
-  if ((await readHead(db)) !== null) return
-  throw new JournalCorruptError('this database has no journal', {
-    remedy: 'run: retentiond migrate; if there was a journal before, ask who removed it',
-  })
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */

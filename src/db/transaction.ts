@@ -7,7 +7,7 @@ type Timeouts = {
   readonly idleMs: number
 }
 
-const TIMEOUTS: Timeouts = { statementMs: 60_000, lockMs: 800, idleMs: 60_000 }
+const TIMEOUTS: Timeouts = { statementMs: 300_000, lockMs: 800, idleMs: 60_000 }
 
 /** For a census, which reads much and locks nothing. */
 const READING: Timeouts = { statementMs: 3_600_000, lockMs: 5_000, idleMs: 60_000 }

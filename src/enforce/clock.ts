@@ -20,8 +20,8 @@ export class ClockJumpError extends RetentionError {
 }
 
 export type ClockCheck = {
-  /** Time of the newest journal entry, ISO 8601. */
-  readonly lastEntryAt: string
+  /** Time of the newest journal entry by the database's clock. */
+  readonly newestEntryMs: number
   /** A person said that a long silence is in order. */
   readonly accept: boolean
 }
@@ -41,7 +41,7 @@ export async function readTrustedClock(
       { remedy: 'set both by NTP; nothing is destroyed while they disagree by more than 60 s' },
     )
   }
-  const advance = reading.databaseMs - Date.parse(check.lastEntryAt)
+  const advance = reading.databaseMs - check.newestEntryMs
   if (advance < -SKEW_MS) {
     throw new RefusedError(
       `the database's clock stands ${Math.round(-advance / 1000)} s before the journal's newest entry`,

@@ -1,13 +1,7 @@
 /** One run: the lease, then rule after rule in the order of the plan, with its start and end in the journal. */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
-import {
-  EXIT,
-  JournalCorruptError,
-  LeaseError,
-  RefusedError,
-  type ExitStatus,
-} from '../base/errors.ts'
+import { EXIT, LeaseError, RefusedError, type ExitStatus } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
@@ -16,8 +10,9 @@ import type { Db } from '../db/connect.ts'
 import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, RunOutcome, Trigger } from '../journal/entry.ts'
-import { newestPolicyEntry, readHead, totalsOfRun, unfinishedRuns } from '../journal/read.ts'
+import { newestPolicyEntry, totalsOfRun, unfinishedRuns } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
+import { newestEntryMs, requireSoundHead } from '../journal/sound.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import { readBoundary } from '../plan/boundary.ts'
 import { tablesReached } from '../plan/make.ts'
@@ -76,8 +71,9 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
       remedy: 'connect to the primary',
     })
   }
+  await requireSoundHead(db, request.signer)
   const started = await readTrustedClock(db, request.clock, {
-    lastEntryAt: await lastEntryAt(db),
+    newestEntryMs: await newestEntryMs(db),
     accept: request.acceptClock,
   })
   const lease = await takeLease(db, request.holder)
@@ -90,14 +86,6 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
       request.log.warn({}, 'lease could not be given back')
     })
   }
-}
-
-async function lastEntryAt(db: Db): Promise<string> {
-  const row = await db.selectFrom('retentiond.head').select('last_time').executeTakeFirst()
-  if (row !== undefined && (await readHead(db)) !== null) return row.last_time
-  throw new JournalCorruptError('this database has no journal', {
-    remedy: 'run: retentiond migrate; if there was a journal before, ask who removed it',
-  })
 }
 
 /** Every run has an end: those that a crash cut short get theirs now, with what they committed. */
@@ -128,6 +116,7 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     plan: request.approval ?? plan.digest,
     policySet: plan.policyDigest,
     cutoff: plan.createdAt,
+    clockAccepted: request.acceptClock,
   })
   log.info({ run, plan: plan.digest, trigger: request.trigger }, 'run started')
   const rules: RuleOutcome[] = []

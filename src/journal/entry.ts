@@ -69,6 +69,8 @@ export type EntryDraft =
       readonly plan: string
       readonly policySet: string
       readonly cutoff: string
+      /** A person said that the long silence before this run is in order. */
+      readonly clockAccepted: boolean
     }
   | {
       readonly type: 'run'

@@ -71,6 +71,8 @@ const runStart = z.strictObject({
   plan: digest,
   policy_set: digest,
   cutoff: instant('(\\.\\d{1,6})?'),
+  /** Only if it is true. */
+  clock_accepted: z.literal(true).optional(),
 })
 
 const runEnd = z.strictObject({
@@ -138,8 +140,11 @@ export function toWire(entry: Entry): WireEntry {
         const { phase, outcome, totals } = entry
         return { v: 1, type, ...placed, phase, run, outcome, totals: [...totals] }
       }
-      const { phase, trigger, plan, policySet, cutoff } = entry
-      return { v: 1, type, ...placed, phase, run, trigger, plan, policy_set: policySet, cutoff }
+      const { phase, trigger, plan, policySet, cutoff, clockAccepted } = entry
+      return {
+        ...{ v: 1, type, ...placed, phase, run, trigger, plan, policy_set: policySet, cutoff },
+        ...(clockAccepted ? { clock_accepted: true } : {}),
+      }
     }
     case 'batch': {
       const { type: _, firstDayNotDue, children, ...rest } = entry
@@ -180,7 +185,8 @@ export function fromWire(wire: WireEntry): Entry {
         return { ...placed, type, phase, run, outcome, totals }
       }
       const { type, phase, run, trigger, plan, policy_set: policySet, cutoff } = wire
-      return { ...placed, type, phase, run, trigger, plan, policySet, cutoff }
+      const clockAccepted = wire.clock_accepted ?? false
+      return { ...placed, type, phase, run, trigger, plan, policySet, cutoff, clockAccepted }
     }
     case 'batch': {
       const { v: _, evidence: _counted, first_day_not_due: firstDayNotDue, ...rest } = wire

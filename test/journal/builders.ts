@@ -53,6 +53,7 @@ export const runStart: Extract<EntryDraft, { phase: 'start' }> = {
   plan: 'ef'.repeat(32),
   policySet: 'cd'.repeat(32),
   cutoff: '2026-11-22T12:00:00.123456Z',
+  clockAccepted: false,
 }
 
 export function batch(

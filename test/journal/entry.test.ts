@@ -46,6 +46,7 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     plan: hex(64),
     policySet: hex(64),
     cutoff: day.map((text) => `${text}T01:02:03.004005Z`),
+    clockAccepted: fc.boolean(),
   }),
   fc.record({
     type: fc.constant('run' as const),
