@@ -1,18 +1,23 @@
-import { sql, type QueryExecutorProvider } from 'kysely'
+import { sql, type Kysely, type QueryExecutorProvider } from 'kysely'
 import { printTable, type TableName } from '../base/names.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import type { Catalog, DatabaseFacts, Table } from './catalog.ts'
 
-/** Reads from pg_catalog what is known of `names` and of every table with a foreign key into them. */
-export async function inspectCatalog(
-  db: QueryExecutorProvider,
+/**
+ * Reads from pg_catalog what is known of `names` and of every table with a foreign key into them,
+ * on one snapshot and under the pinned search path: how PostgreSQL prints a type depends on it, and
+ * a batch compares with what it prints then.
+ */
+export async function inspectCatalog<DB>(
+  db: Kysely<DB>,
   names: readonly TableName[],
 ): Promise<Catalog> {
-  const [database, tables, known] = [
-    await inspectDatabase(db),
-    await inspectTables(db, names),
-    await inspectNames(db),
-  ]
-  return { database, known, tables: new Map(tables.map((table) => [printTable(table), table])) }
+  return inSnapshot(db, async (trx) => {
+    const database = await inspectDatabase(trx)
+    const tables = await inspectTables(trx, names)
+    const known = await inspectNames(trx)
+    return { database, known, tables: new Map(tables.map((table) => [printTable(table), table])) }
+  })
 }
 
 export async function inspectDatabase(db: QueryExecutorProvider): Promise<DatabaseFacts> {

@@ -4,6 +4,7 @@ import type { Catalog } from '../catalog/catalog.ts'
 import { fitPolicies, tablesNamed } from '../catalog/fit.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectCatalog } from '../catalog/inspect.ts'
+import { checkLiterals } from '../catalog/literals.ts'
 import type { Db } from '../db/connect.ts'
 import { orderRules } from '../policy/order.ts'
 import type { PolicySet } from '../policy/policy.ts'
@@ -17,7 +18,10 @@ export type Prepared = {
 /** Reads the catalog and fits the policies to it; throws every problem at once. */
 export async function prepare(db: Db, set: PolicySet): Promise<Prepared> {
   const catalog = await inspectCatalog(db, tablesNamed(set))
-  return { catalog, rules: sorted(valueOf(fitPolicies(set, catalog)), set) }
+  const fitted = valueOf(fitPolicies(set, catalog))
+  const problems = await checkLiterals(db, fitted)
+  if (problems.length > 0) throw new PolicyError(problems)
+  return { catalog, rules: sorted(fitted, set) }
 }
 
 /** The value, or the problems as an error. */
