@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 /** Arguments, environment and signals come in here and nowhere else; an exit status goes out. */
-import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { systemClock } from './base/clock.ts'
 import type { Log } from './base/log.ts'
 import { parseConfig, type Config } from './cli/config.ts'
-import { fileError, type CliContext } from './cli/context.ts'
+import { readSecret, type CliContext } from './cli/context.ts'
 import { renderFailure } from './cli/failure.ts'
 import { runProgram } from './cli/program.ts'
 
@@ -67,12 +66,4 @@ try {
   const { text, exit } = renderFailure(error)
   process.stderr.write(text)
   process.exitCode = exit
-}
-
-function readSecret(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw fileError(file, 'read', error)
-  }
 }

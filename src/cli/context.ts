@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { ConfigError, type ExitStatus } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
@@ -56,6 +57,15 @@ export async function openAt(url: string, options: ConnectOptions = {}): Promise
 /** Loads the policies of the configured folder; every problem at once is the error. */
 export async function loadConfigured(context: CliContext, folder?: string): Promise<PolicySet> {
   return valueOf(await loadPolicies(folder ?? context.config().policies))
+}
+
+/** Reads a file that holds a secret; nothing of it is in the error. */
+export function readSecret(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw fileError(file, 'read', error)
+  }
 }
 
 /** Turns what a file operation failed with into an error that names the file. */
