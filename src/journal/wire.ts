@@ -142,7 +142,15 @@ export function toWire(entry: Entry): WireEntry {
       }
       const { phase, trigger, plan, policySet, cutoff, clockAccepted } = entry
       return {
-        ...{ v: 1, type, ...placed, phase, run, trigger, plan, policy_set: policySet, cutoff },
+        v: 1,
+        type,
+        ...placed,
+        phase,
+        run,
+        trigger,
+        plan,
+        policy_set: policySet,
+        cutoff,
         ...(clockAccepted ? { clock_accepted: true } : {}),
       }
     }

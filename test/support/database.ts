@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import { Client } from 'pg'
 import { inject } from 'vitest'
 
 export interface TestDatabase extends AsyncDisposable {
@@ -10,7 +10,7 @@ export interface TestDatabase extends AsyncDisposable {
   /** Creates a login role whose name is unique in the cluster, and returns that name. */
   createRole(prefix: string): Promise<string>
   /** A superuser's client, closed with the database. */
-  readonly superuser: pg.Client
+  readonly superuser: Client
 }
 
 const PASSWORD = 'test'
@@ -22,7 +22,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   await onServer(async (client) => client.query(`create database ${name}`))
 
   const superuserUrl = withPath(server, name)
-  const superuser = new pg.Client({ connectionString: superuserUrl })
+  const superuser = new Client({ connectionString: superuserUrl })
   superuser.on('error', () => {})
   await superuser.connect()
   const roles: string[] = []
@@ -52,8 +52,8 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   }
 }
 
-async function onServer(work: (client: pg.Client) => Promise<unknown>): Promise<void> {
-  const client = new pg.Client({ connectionString: inject('superuserUrl') })
+async function onServer(work: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: inject('superuserUrl') })
   await client.connect()
   try {
     await work(client)
