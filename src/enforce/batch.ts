@@ -19,7 +19,7 @@ import { randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Bug, RefusedError, RetentionError, EXIT } from '../base/errors.ts'
-import { printTable } from '../base/names.ts'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import { inspectTables } from '../catalog/inspect.ts'
@@ -181,30 +181,24 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   return { kind: 'done', rows: keys.length, children, spared, cursor, atEnd }
 }
 
-/** Takes the table locks in the order of the oids, so that two enforcers never cross. */
+/** Takes a lock on every table the rule reaches, by name, so that two enforcers never cross. */
 async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Promise<void> {
-  const { start, table } = fitted
-  const locks = [
-    { oid: table.oid, statement: statements.closeShape(fitted) },
-    ...fitted.children.map((child) => ({
-      oid: child.table.oid,
-      statement: statements.closeChildShape(child.table),
-    })),
-    ...(start.kind === 'event'
-      ? [
-          {
-            oid: start.source.oid,
-            statement:
-              start.guard.kind === 'table'
-                ? statements.closeToWriters(start.source)
-                : statements.holdShape(start.source),
-          },
-        ]
-      : []),
-  ]
-  for (const { statement } of locks.toSorted((one, other) => one.oid - other.oid)) {
-    await statement.execute(trx)
+  const names = fitted.reaches.toSorted((one, other) =>
+    printTable(one) < printTable(other) ? -1 : 1,
+  )
+  for (const name of names) {
+    await lockFor(fitted, name).execute(trx)
   }
+}
+
+function lockFor(fitted: FittedRule, name: TableName): RawBuilder<unknown> {
+  const { start, table, children } = fitted
+  const closed = start.kind === 'event' && start.guard.kind === 'table'
+  // A share lock lets our own rows go: a transaction does not stand in its own way.
+  if (closed && sameTable(start.source, name)) return statements.closeToWriters(name)
+  if (sameTable(table, name)) return statements.closeShape(fitted)
+  const isChild = children.some((child) => sameTable(child.table, name))
+  return isChild ? statements.closeChildShape(name) : statements.holdShape(name)
 }
 
 async function proveShape(trx: Transaction<OwnTables>, order: BatchOrder): Promise<void> {

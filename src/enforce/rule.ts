@@ -6,7 +6,7 @@ import type { Log } from '../base/log.ts'
 import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
-import { inSnapshot } from '../db/transaction.ts'
+import { inSnapshot, inTransaction } from '../db/transaction.ts'
 import { isActionable, viewOf } from '../plan/due.ts'
 import {
   actOnStretch,
@@ -71,7 +71,8 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
       if (tally.rows === before) break
     }
     if (order.fitted.rule.action.kind === 'anonymise') {
-      await unmarkGone(order.fitted).execute(tools.db)
+      // In a transaction of ours: the text of a key depends on the session.
+      await inTransaction(tools.db, async (trx) => unmarkGone(order.fitted).execute(trx))
     }
     return { rule, ...tally, left: await countActionable(tools, order), error: null }
   } catch (error) {

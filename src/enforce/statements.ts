@@ -1,6 +1,6 @@
 /** The statements of a batch on governed tables, one function each. `row` is the governed row. */
 import { sql, type RawBuilder } from 'kysely'
-import { sameTable } from '../base/names.ts'
+import { sameTable, type TableName } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
 import type { Child, FittedRule, FittedStart, GovernedRule } from '../catalog/fitted.ts'
 import {
@@ -41,17 +41,17 @@ export function closeShape({ table, masks, rule }: GovernedRule): RawBuilder<unk
   return sql`update ${tableId(table)} set ${column} = ${column} where false`
 }
 
-export function closeChildShape(table: Child['table']): RawBuilder<unknown> {
+export function closeChildShape(table: TableName): RawBuilder<unknown> {
   return sql`delete from ${tableId(table)} where false`
 }
 
 /** Closes a source to writers: nothing else keeps new related rows away from it. */
-export function closeToWriters(table: Child['table']): RawBuilder<unknown> {
+export function closeToWriters(table: TableName): RawBuilder<unknown> {
   return sql`lock table ${tableId(table)} in share mode`
 }
 
 /** Keeps the shape of a table that is only read; needs the right to read one column. */
-export function holdShape(table: Child['table']): RawBuilder<unknown> {
+export function holdShape(table: TableName): RawBuilder<unknown> {
   return sql`select from ${tableId(table)} where false`
 }
 
