@@ -2,50 +2,45 @@
  * A version of a rule takes effect when its digest stands in the journal. Before that the rule
  * plans and never acts: nobody has seen what it would do.
  */
+import type { Clock } from '../base/clock.ts'
 import { printTable } from '../base/names.ts'
+import type { Catalog } from '../catalog/catalog.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
+import type { Db } from '../db/connect.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference } from '../journal/entry.ts'
 import { newestPolicyEntry } from '../journal/read.ts'
+import type { Signer } from '../journal/signature.ts'
 import { appendEntry } from '../journal/store.ts'
-import { makePlan, readInstant } from '../plan/make.ts'
+import { planAgain } from '../plan/again.ts'
 import type { Plan } from '../plan/plan.ts'
-import { approvedPart, refuseStale } from '../plan/stale.ts'
-import type { EnforceRequest } from './requests.ts'
+import type { PolicySet } from '../policy/policy.ts'
 
-export type Approval = Pick<EnforceRequest, 'db' | 'set' | 'catalog' | 'rules' | 'signer' | 'clock'>
+export type Approval = {
+  readonly db: Db
+  readonly set: PolicySet
+  readonly catalog: Catalog
+  readonly rules: readonly FittedRule[]
+  readonly signer: Signer
+  readonly clock: Clock
+}
 
 /**
  * Approves every rule that the plan would carry out in this version, without acting, and returns
  * the ids of those that were not approved before. The plan must still fit, as for a run.
  */
 export async function approvePlan(request: Approval, approved: Plan): Promise<readonly string[]> {
-  const now = await planAgain(request, approved)
+  const { db, set, catalog, rules } = request
+  const now = await planAgain(db, { policyDigest: set.digest, catalog, rules }, approved)
   const taken: string[] = []
   for (const planned of now.rules) {
-    const fitted = request.rules.find(({ rule }) => rule.id === planned.rule)
+    const fitted = rules.find(({ rule }) => rule.id === planned.rule)
     if (fitted === undefined || planned.mode !== 'enforce' || planned.refusal !== null) continue
     if (await isInEffect(request, fitted)) continue
     await putInEffect(request, fitted)
     taken.push(planned.rule)
   }
   return taken
-}
-
-/** The approved plan's rules as things are now, at its cutoff; refuses what does not fit any more. */
-export async function planAgain(
-  { db, set, catalog, rules }: Pick<Approval, 'db' | 'set' | 'catalog' | 'rules'>,
-  approved: Plan,
-): Promise<Plan> {
-  const found = await makePlan(db, {
-    policyDigest: set.digest,
-    catalog,
-    rules,
-    stand: { kind: 'instant', at: approved.createdAt },
-    approved: null,
-  })
-  refuseStale(approved, { at: await readInstant(db), plan: found })
-  return approvedPart(approved, found)
 }
 
 async function isInEffect({ db }: Pick<Approval, 'db'>, { rule }: FittedRule): Promise<boolean> {

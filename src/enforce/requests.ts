@@ -1,17 +1,18 @@
 /** The two ways to ask for a run: by a plan file that a person read, or under approvals given before. */
 import type { Db } from '../db/connect.ts'
 import { newestPolicyEntry } from '../journal/read.ts'
+import { planAgain } from '../plan/again.ts'
 import { makePlan } from '../plan/make.ts'
 import type { Plan } from '../plan/plan.ts'
 import type { PolicySet } from '../policy/policy.ts'
-import { planAgain } from './approve.ts'
 import { enforcePlan, type RunRequest, type RunResult } from './run.ts'
 
 export type EnforceRequest = Omit<RunRequest, 'plan' | 'approval'>
 
 /** Carries out an approved plan file, after a census that says whether it still fits. */
 export async function enforceFile(request: EnforceRequest, approved: Plan): Promise<RunResult> {
-  const plan = await planAgain(request, approved)
+  const { db, set, catalog, rules } = request
+  const plan = await planAgain(db, { policyDigest: set.digest, catalog, rules }, approved)
   return enforcePlan({ ...request, plan, approval: approved.digest })
 }
 
