@@ -7,6 +7,7 @@ import { enforceCommand } from './commands/enforce.ts'
 import { journalCommand } from './commands/journal.ts'
 import { planCommand } from './commands/plan.ts'
 import { schemaCommand } from './commands/schema.ts'
+import { explainCommand } from './commands/explain.ts'
 import { grantsCommand, keygenCommand, migrateCommand } from './commands/set-up.ts'
 import { validateCommand } from './commands/validate.ts'
 import { VERSION } from './product.ts'
@@ -23,6 +24,7 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
     planCommand(context),
     approveCommand(context),
     enforceCommand(context),
+    explainCommand(context),
     daemonCommand(context),
     journalCommand(context),
     keygenCommand(context),

@@ -53,15 +53,9 @@ const NONE: Readonly<Record<Verdict, number>> = {
 
 /** Counts what a run of the rule would meet. Reads every row of the table once. */
 export async function takeCensus(db: QueryExecutorProvider, view: View): Promise<Census> {
-  const { fitted, boundary } = view
-  const law = { rule: fitted.rule, boundary }
   const { rows } = await sql<{ verdict: Verdict; rows: string; oldest: string | null }>`
     select verdict, count(*)::text as rows, min(day)::text as oldest
-    from (
-      select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day
-      from ${tableId(fitted.table)} as row
-      ${eventsOf(fitted.start, law)}
-    ) as judged
+    from ${judged(view)} as judged
     group by verdict`.execute(db)
   const counts = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
   const due = rows.find((row) => row.verdict === 'due')
@@ -70,6 +64,18 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
     children: due === undefined ? [] : await countChildren(db, view),
     oldestDue: due?.oldest ?? null,
   }
+}
+
+/** The verdict on each row of the governed table that `only` is true of, and its start day. */
+export function judged(view: View, only: RawBuilder<unknown> = sql`true`): RawBuilder<unknown> {
+  const { fitted, boundary } = view
+  const law = { rule: fitted.rule, boundary }
+  return sql`(
+    select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day
+    from ${tableId(fitted.table)} as row
+    ${eventsOf(fitted.start, law)}
+    where ${only}
+  )`
 }
 
 function verdictOf(view: View, law: Law): RawBuilder<unknown> {

@@ -4,7 +4,7 @@
  */
 import { sql, type RawBuilder } from 'kysely'
 import { invariant } from '../base/errors.ts'
-import { sameTable, type TableName } from '../base/names.ts'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
 import type { Child, FittedRule, FittedStart, GovernedRule, Reader } from '../catalog/fitted.ts'
 import {
@@ -143,6 +143,25 @@ function blockers(view: View): readonly RawBuilder<unknown>[] {
     ),
   )
 }
+
+/** What could stand in the way of a row, each by the name of the table or the rule that does. */
+export function hindering(view: View): {
+  readonly blockers: readonly Named[]
+  readonly readers: readonly Named[]
+} {
+  return {
+    blockers: blockers(view).map((condition, at) => ({
+      name: printTable(view.fitted.blockers[at]?.table ?? view.fitted.table),
+      condition,
+    })),
+    readers: waitingReaders(view).map((condition, at) => ({
+      name: view.fitted.readers[at]?.reader.rule.id ?? '',
+      condition,
+    })),
+  }
+}
+
+type Named = { readonly name: string; readonly condition: RawBuilder<unknown> }
 
 /** True of a referring row that is another one than its parent and will not have gone before it. */
 function staysFor(view: View, key: ForeignKey, row: string): RawBuilder<boolean> {

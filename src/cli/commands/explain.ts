@@ -1,0 +1,81 @@
+import { Command, Option } from 'commander'
+import { ConfigError, UsageError } from '../../base/errors.ts'
+import { didYouMean } from '../../base/nearest.ts'
+import { columnOf, rowKey, type Table } from '../../catalog/catalog.ts'
+import { inspectCatalog } from '../../catalog/inspect.ts'
+import type { Db } from '../../db/connect.ts'
+import type { KeyColumn } from '../../db/governed.ts'
+import { checkMigrated } from '../../db/migrate.ts'
+import { saysRowRefused } from '../../db/sqlstate.ts'
+import { inSnapshot } from '../../db/transaction.ts'
+import { renderExplanation, type Language } from '../../plan/explain-text.ts'
+import { explainRecord } from '../../plan/explain.ts'
+import { readInstant } from '../../plan/make.ts'
+import { prepare } from '../../plan/prepare.ts'
+import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { json } from '../output.ts'
+
+type Options = { readonly lang: Language; readonly output: 'text' | 'json' }
+
+/** `explain`: why one record is kept, or when it may go. */
+export function explainCommand(context: CliContext): Command {
+  return new Command('explain')
+    .description('say why one record is kept, or when it may go: every rule that reaches it')
+    .argument('<table>', 'schema.table')
+    .argument('<key...>', 'the key of the row, a value for each of its columns')
+    .addOption(
+      new Option('--lang <language>', 'language of the sentences')
+        .choices(['en', 'fr'])
+        .default('en'),
+    )
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async (name: string, values: readonly string[], options: Options) => {
+      const set = await loadConfigured(context)
+      await using connection = await openConnection(context)
+      await checkMigrated(connection.db)
+      const { rules } = await prepare(connection.db, set)
+      const table = await findTable(connection.db, name)
+      const key = keyOf(table, values)
+      const explanation = await inSnapshot(connection.db, async (trx) =>
+        explainRecord(trx, { rules, table, key, values, at: await readInstant(trx) }),
+      ).catch((error: unknown) => {
+        if (!saysRowRefused(error)) throw error
+        throw new UsageError(`the key of ${name} is not of the type of its columns`, {
+          cause: error,
+          remedy: `give ${key.map((column) => `${column.name} (${column.type.name})`).join(', ')}`,
+        })
+      })
+      context.out(
+        options.output === 'json'
+          ? json(1, { ...explanation })
+          : renderExplanation(explanation, options.lang),
+      )
+    })
+}
+
+async function findTable(db: Db, printed: string): Promise<Table> {
+  const dot = printed.indexOf('.')
+  const name = { schema: printed.slice(0, Math.max(dot, 0)), name: printed.slice(dot + 1) }
+  const catalog = await inspectCatalog(db, [name])
+  const table = catalog.tables.get(printed)
+  if (table !== undefined) return table
+  const near = didYouMean(printed, catalog.known)
+  throw new ConfigError(`there is no table ${printed} in database ${catalog.database.name}`, {
+    remedy: near ?? 'write it as schema.table',
+  })
+}
+
+function keyOf(table: Table, values: readonly string[]): readonly KeyColumn[] {
+  const key = rowKey(table)
+  const columns = (key?.columns ?? []).flatMap((name) => {
+    const column = columnOf(table, name)
+    return column === undefined ? [] : [{ name, type: column.type }]
+  })
+  if (columns.length === values.length && columns.length > 0) return columns
+  throw new UsageError(
+    `a row of ${table.schema}.${table.name} is named by ${columns.length} values, not ${values.length}`,
+    { remedy: `give ${columns.map((column) => column.name).join(', ')}, in this order` },
+  )
+}

@@ -1,0 +1,129 @@
+/** An explanation in sentences, for a person who asked about one record. */
+import type { Verdict } from './census.ts'
+import type { ExplainedRule, Explanation } from './explain.ts'
+
+export type Language = 'en' | 'fr'
+
+type Sentences = {
+  readonly missing: string
+  readonly noRule: string
+  readonly at: (instant: string) => string
+  readonly governed: (rule: ExplainedRule, isRoot: boolean) => string
+  readonly start: (rule: ExplainedRule) => string
+  readonly end: (rule: ExplainedRule) => string
+  readonly verdict: Readonly<Record<Verdict, (rule: ExplainedRule) => string>>
+  readonly report: string
+}
+
+const list = (names: readonly string[]): string => names.join(', ')
+
+const EN: Sentences = {
+  missing: 'There is no such row now.',
+  noRule: 'No rule reaches this record: nothing will ever be done to it.',
+  at: (instant) => `As of ${instant}.`,
+  governed: (rule, isRoot) =>
+    isRoot
+      ? `The rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} it ${rule.keep} after the period started.`
+      : `It goes along with a row of ${rule.governs}, which the rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} ${rule.keep} after the period started.`,
+  start: (rule) =>
+    rule.startDay === null
+      ? `The period starts at ${rule.startsAt}, which gives no day.`
+      : `The period started on ${rule.startDay} (latest ${rule.startsAt}, in ${rule.zone}).`,
+  end: (rule) =>
+    `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${rule.mayGoFrom ?? ''} on.`,
+  verdict: {
+    due: () => 'VERDICT: due. The next run of the rule acts on it.',
+    blocked: (rule) =>
+      `VERDICT: due, but spared: rows of ${list(rule.blockedBy)} still refer to it, and have a rule of their own.`,
+    deciding: (rule) =>
+      `VERDICT: due, but spared: it still decides for ${list(rule.decidesFor)}, which has yet to act.`,
+    done: () => 'VERDICT: anonymised before; nothing is left to do.',
+    running: (rule) =>
+      `VERDICT: kept. Its period runs until ${rule.retentionEnd ?? 'an unknown day'}.`,
+    open: (rule) => `VERDICT: kept. It is still open: ${rule.startsAt} has no end yet.`,
+    implausible: (rule) =>
+      `VERDICT: kept. A date in ${rule.startsAt} cannot be one; correct it, or it is never due.`,
+    neverExpires: (rule) =>
+      `VERDICT: kept. No related row in ${rule.startsAt} says when the period starts, so it never expires.`,
+    outside: () => 'VERDICT: kept. The rule does not speak of this row (where).',
+  },
+  report: 'The rule only reports; it never acts.',
+}
+
+const FR: Sentences = {
+  missing: "Cette ligne n'existe pas actuellement.",
+  noRule: "Aucune règle n'atteint cet enregistrement : rien ne lui sera jamais fait.",
+  at: (instant) => `Au ${instant}.`,
+  governed: (rule, isRoot) =>
+    isRoot
+      ? `La règle ${rule.action === 'purge' ? 'le supprime' : "l'anonymise"} ${duration(rule.keep)} après le début du délai.`
+      : `Il part avec une ligne de ${rule.governs}, que la règle ${rule.action === 'purge' ? 'supprime' : 'anonymise'} ${duration(rule.keep)} après le début du délai.`,
+  start: (rule) =>
+    rule.startDay === null
+      ? `Le délai part de ${rule.startsAt}, qui ne donne aucun jour.`
+      : `Le délai a commencé le ${rule.startDay} (dernière valeur de ${rule.startsAt}, fuseau ${rule.zone}).`,
+  end: (rule) =>
+    `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${rule.mayGoFrom ?? ''}.`,
+  verdict: {
+    due: () => 'VERDICT : échu. La prochaine exécution de la règle agit.',
+    blocked: (rule) =>
+      `VERDICT : échu, mais épargné : des lignes de ${list(rule.blockedBy)} s'y réfèrent encore et ont leur propre règle.`,
+    deciding: (rule) =>
+      `VERDICT : échu, mais épargné : il décide encore pour ${list(rule.decidesFor)}, qui n'a pas encore agi.`,
+    done: () => 'VERDICT : déjà anonymisé ; il ne reste rien à faire.',
+    running: (rule) => `VERDICT : conservé. Le délai court jusqu'au ${rule.retentionEnd ?? '?'}.`,
+    open: (rule) => `VERDICT : conservé. Encore ouvert : ${rule.startsAt} n'a pas de fin.`,
+    implausible: (rule) =>
+      `VERDICT : conservé. Une date de ${rule.startsAt} n'est pas plausible ; sans correction il n'échoit jamais.`,
+    neverExpires: (rule) =>
+      `VERDICT : conservé. Aucune ligne liée de ${rule.startsAt} ne dit quand le délai commence ; il n'échoit jamais.`,
+    outside: () => 'VERDICT : conservé. La règle ne parle pas de cette ligne (where).',
+  },
+  report: "La règle ne fait que rapporter ; elle n'agit jamais.",
+}
+
+const UNITS: Readonly<Record<string, string>> = {
+  day: 'jour',
+  days: 'jours',
+  week: 'semaine',
+  weeks: 'semaines',
+  month: 'mois',
+  months: 'mois',
+  year: 'an',
+  years: 'ans',
+}
+
+/** `10 years` in French. */
+function duration(keep: string): string {
+  const [count = '', unit = ''] = keep.split(' ')
+  return `${count} ${UNITS[unit] ?? unit}`
+}
+
+/** Verdicts of which the dates say something: there is a period, and it has an end. */
+const DATED: ReadonlySet<Verdict> = new Set(['due', 'blocked', 'deciding', 'running'])
+
+/** Renders an explanation for a terminal, in the language of the reader. */
+export function renderExplanation(explanation: Explanation, language: Language): string {
+  const say = language === 'fr' ? FR : EN
+  const head = [`${explanation.table} ${explanation.key.join(' ')}`, say.at(explanation.at)]
+  if (!explanation.found) return `${[...head, say.missing].join('\n')}\n`
+  if (explanation.rules.length === 0) return `${[...head, say.noRule].join('\n')}\n`
+  const rules = explanation.rules.map((rule) => ruleLines(explanation, rule, say).join('\n'))
+  return `${[...head, '', rules.join('\n\n')].join('\n')}\n`
+}
+
+function ruleLines(
+  explanation: Explanation,
+  rule: ExplainedRule,
+  say: Sentences,
+): readonly string[] {
+  return [
+    `${rule.rule}: ${rule.title}`,
+    ...(rule.source === null ? [] : [rule.source]),
+    say.governed(rule, rule.governs === explanation.table),
+    ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
+    ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),
+    say.verdict[rule.verdict](rule),
+    ...(rule.mode === 'report' ? [say.report] : []),
+  ].map((line, at) => (at === 0 ? line : `  ${line}`))
+}

@@ -1,0 +1,205 @@
+/** Why one record is kept, or when it may go: every rule that reaches it, with its verdict. */
+import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
+import type { Table } from '../catalog/catalog.ts'
+import type { Child, FittedRule } from '../catalog/fitted.ts'
+import {
+  keyEquals,
+  keySet,
+  keyTexts,
+  readKey,
+  tableId,
+  type Key,
+  type KeyColumn,
+} from '../db/governed.ts'
+import { printPeriod } from '../policy/period.ts'
+import { firstInstantOf, periodOf, readBoundary, type Boundary, type Cutoff } from './boundary.ts'
+import { judged, type Verdict } from './census.ts'
+import { anyGoing, hindering, viewOf, type View } from './due.ts'
+
+export type Explanation = {
+  readonly table: string
+  readonly key: Key
+  /** False: no row has this key now. */
+  readonly found: boolean
+  /** The instant the explanation stands at. */
+  readonly at: string
+  readonly rules: readonly ExplainedRule[]
+}
+
+export type ExplainedRule = {
+  readonly rule: string
+  readonly title: string
+  /** The sentence of the policy that the rule carries out, if it says so. */
+  readonly source: string | null
+  readonly action: 'purge' | 'anonymise'
+  readonly mode: 'report' | 'enforce'
+  /** The table whose rows the rule governs; the record goes along with one of them if it is another. */
+  readonly governs: string
+  readonly verdict: Verdict
+  /** Where the period start is read: `crm.contract.ended_on`. */
+  readonly startsAt: string
+  readonly keep: string
+  readonly zone: string
+  readonly today: string
+  /** The start day; null if there is none. */
+  readonly startDay: string | null
+  /** The last day of the period. */
+  readonly retentionEnd: string | null
+  /** The first instant at which the rule may act, by time alone; ISO 8601, UTC. */
+  readonly mayGoFrom: string | null
+  /** Tables with rows of a rule of their own that still refer to the record. */
+  readonly blockedBy: readonly string[]
+  /** Rules that read a period start or a link from the record and have yet to act. */
+  readonly decidesFor: readonly string[]
+}
+
+export type ExplainRequest = {
+  readonly rules: readonly FittedRule[]
+  readonly table: Table
+  readonly key: readonly KeyColumn[]
+  readonly values: Key
+  /** The instant to stand at. */
+  readonly at: string
+}
+
+/** Explains one record. Reads, on the caller's snapshot, and changes nothing. */
+export async function explainRecord(
+  db: QueryExecutorProvider,
+  request: ExplainRequest,
+): Promise<Explanation> {
+  const { rules, table, key, values, at } = request
+  const found = await exists(db, request)
+  const explained: ExplainedRule[] = []
+  for (const fitted of found ? rules : []) {
+    const roots = await rootsOf(db, fitted, request)
+    for (const root of roots) {
+      explained.push(await explainUnder(db, fitted, root, { kind: 'instant', at }))
+    }
+  }
+  return { table: printTable(table), key: values.slice(0, key.length), found, at, rules: explained }
+}
+
+async function exists(db: QueryExecutorProvider, request: ExplainRequest): Promise<boolean> {
+  const { table, key, values } = request
+  const { rows } = await sql`
+    select ${keyTexts(key, 'row')}
+    from ${tableId(table)} as row
+    join ${keySet(key, [values])} as given on ${keyEquals(key, 'row', 'given')}`.execute(db)
+  return rows.length > 0
+}
+
+/** The governed rows with which the record goes: itself, or the rows it is a child of. */
+async function rootsOf(
+  db: QueryExecutorProvider,
+  fitted: FittedRule,
+  { table, key, values }: ExplainRequest,
+): Promise<readonly Key[]> {
+  if (sameTable(fitted.table, table)) return [values]
+  const child = fitted.children.find((candidate) => sameTable(candidate.table, table))
+  if (child === undefined) return []
+  const view = viewOf(fitted, NO_BOUNDARY)
+  const { rows } = await sql<Record<string, unknown>>`
+    select ${keyTexts(fitted.key, 'row')}
+    from ${tableId(fitted.table)} as row
+    where ${isAbove(view, child, keySet(key, [values]))}`.execute(db)
+  return rows.map((row) => readKey(row, fitted.key))
+}
+
+/** Finding the parents of a row asks nothing about time. */
+const NO_BOUNDARY: Boundary = {
+  today: '',
+  firstDayNotDue: '',
+  date: { from: '', before: '' },
+  instant: { from: '', before: '' },
+  local: new Map(),
+}
+
+function isAbove(view: View, child: Child, given: RawBuilder<unknown>): RawBuilder<boolean> {
+  return anyGoing(
+    view,
+    child,
+    (going) =>
+      sql`exists (select from ${given} as given where ${keyEquals(child.key, going, 'given')})`,
+  )
+}
+
+type Judged = {
+  readonly verdict: Verdict
+  readonly start_day: string | null
+  readonly retention_end: string | null
+  readonly may_go_from: string | null
+}
+
+async function explainUnder(
+  db: QueryExecutorProvider,
+  fitted: FittedRule,
+  root: Key,
+  cutoff: Cutoff,
+): Promise<ExplainedRule> {
+  const { rule, key } = fitted
+  const boundary = await readBoundary(db, fitted, cutoff)
+  const view = viewOf(fitted, boundary)
+  const isRoot = sql`exists (
+    select from ${keySet(key, [root])} as given where ${keyEquals(key, 'row', 'given')}
+  )`
+  const { rows } = await sql<Judged>`
+    select
+      verdict,
+      case when isfinite(day) then day end::text as start_day,
+      case when isfinite(day) then ends end::text as retention_end,
+      case when isfinite(day) then
+        to_char(
+          ${firstInstantOf(sql`(ends + 1)`, rule.zone)} at time zone 'UTC',
+          'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+        )
+      end as may_go_from
+    from ${judged(view, isRoot)} as judged
+    cross join lateral (
+      select case when isfinite(day) then (day + ${periodOf(rule.keep)})::date end as ends
+    ) as period`.execute(db)
+  const [row] = rows
+  return {
+    rule: rule.id,
+    title: rule.title,
+    source: rule.register?.source ?? null,
+    action: rule.action.kind,
+    mode: rule.mode,
+    governs: printTable(rule.table),
+    verdict: row?.verdict ?? 'outside',
+    startsAt: startOf(fitted),
+    keep: printPeriod(rule.keep),
+    zone: rule.zone,
+    today: boundary.today,
+    startDay: row?.start_day ?? null,
+    retentionEnd: row?.retention_end ?? null,
+    mayGoFrom: row?.may_go_from ?? null,
+    ...(await hindrancesOf(db, view, isRoot)),
+  }
+}
+
+function startOf({ rule, table }: FittedRule): string {
+  const { start } = rule
+  const [of, column] =
+    start.kind === 'column' ? [table as TableName, start.column] : [start.source, start.column]
+  return `${printTable(of)}.${column}`
+}
+
+async function hindrancesOf(
+  db: QueryExecutorProvider,
+  view: View,
+  isRoot: RawBuilder<unknown>,
+): Promise<Pick<ExplainedRule, 'blockedBy' | 'decidesFor'>> {
+  const { blockers, readers } = hindering(view)
+  const holds = async (condition: RawBuilder<unknown>): Promise<boolean> => {
+    const { rows } = await sql`
+      select 1 from ${tableId(view.fitted.table)} as row
+      where ${isRoot} and ${condition}`.execute(db)
+    return rows.length > 0
+  }
+  const blockedBy = new Set<string>()
+  for (const { name, condition } of blockers) if (await holds(condition)) blockedBy.add(name)
+  const decidesFor = new Set<string>()
+  for (const { name, condition } of readers) if (await holds(condition)) decidesFor.add(name)
+  return { blockedBy: [...blockedBy], decidesFor: [...decidesFor] }
+}
