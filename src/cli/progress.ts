@@ -18,6 +18,7 @@ export function progressOn(context: CliContext): ProgressLine {
   const startedMs = context.clock.monotonicMs()
   let shownMs = context.terminal ? -Infinity : startedMs
   let drawn = false
+  const done = new Map<string, number>()
   const end = () => {
     if (drawn) context.err('\n')
     drawn = false
@@ -28,10 +29,12 @@ export function progressOn(context: CliContext): ProgressLine {
   }
   return {
     show: (progress) => {
+      done.set(progress.rule, progress.rows + progress.childRows)
       const nowMs = context.clock.monotonicMs()
       if (nowMs - shownMs < (context.terminal ? DRAW_EVERY_MS : LINE_EVERY_MS)) return
       shownMs = nowMs
-      const line = renderProgress(progress, nowMs - startedMs)
+      const total = [...done.values()].reduce((sum, rows) => sum + rows, 0)
+      const line = renderProgress(progress, total, nowMs - startedMs)
       context.err(context.terminal ? `\r\u001b[K${line}` : `${line}\n`)
       drawn = context.terminal
     },
@@ -41,10 +44,14 @@ export function progressOn(context: CliContext): ProgressLine {
   }
 }
 
-function renderProgress({ rule, rows, childRows }: Progress, elapsedMs: number): string {
+function renderProgress(
+  { rule, rows, childRows }: Progress,
+  total: number,
+  elapsedMs: number,
+): string {
   const along = childRows > 0 ? `, ${childRows} along` : ''
-  const perSecond = Math.round((rows + childRows) / Math.max(elapsedMs / 1000, 0.001))
-  return `${rule}: ${rows} rows${along}, ${perSecond} rows/s over all`
+  const perSecond = Math.round(total / Math.max(elapsedMs / 1000, 0.001))
+  return `${rule}: ${rows} rows${along}; in all ${total} rows, ${perSecond} a second`
 }
 
 function spell(fields: object): string {
