@@ -8,7 +8,7 @@ const LONGEST = 130
 export function nearest(written: string, known: readonly string[]): readonly string[] {
   if (written.length > LONGEST) return []
   const wanted = fold(written)
-  const most = Math.max(1, Math.floor(wanted.length / 3))
+  const most = Math.max(1, Math.round(wanted.length / 3))
   return known
     .map((name) => ({ name, distance: distanceOf(written, name, most) }))
     .filter(({ distance }) => distance <= most)
