@@ -75,7 +75,7 @@ test.for([
   ['Kubernetes', { ...URL_SET, RETENTIOND_PORT_80_TCP: 'x' }, '_PORT_80', 'enableServiceLinks'],
   ['no host', { ...URL_SET, RETENTIOND_LISTEN: '8080' }, 'RETENTIOND_LISTEN', '127.0.0.1:8080'],
   ['a level', { ...URL_SET, RETENTIOND_LOG_LEVEL: 'loud' }, 'RETENTIOND_LOG_LEVEL', 'debug, info'],
-] as const)('a setting that cannot be used is named: %s', async ([_, env, said, remedy]) => {
+] as const)('a setting that cannot be used is named: %s', async ([, env, said, remedy]) => {
   const { status, out, err } = await runInside(['journal', 'list'], env)
 
   expect({ status, out }).toEqual({ status: 78, out: '' })
@@ -108,7 +108,7 @@ test.for([
   ['hours', POLICY.replace('1 year', '36 hours'), 'the smallest unit of a period is a day', ''],
 ] as const)(
   'a policy that cannot be read is shown at its place: %s',
-  async ([_, text, said, remedy], { folder }) => {
+  async ([, text, said, remedy], { folder }) => {
     const policies = join(folder, 'policies')
     if (text !== null) {
       await mkdir(policies)

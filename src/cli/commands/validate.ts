@@ -34,7 +34,7 @@ function renderSet(set: PolicySet, fitted: boolean): string {
   const files = new Set(set.policies.map((policy) => policy.file)).size
   return [
     table,
-    `${set.rules.length} rules in ${files} ${files === 1 ? 'file' : 'files'}${fitted ? ', fitted to the database' : ''}`,
+    `${set.rules.length} ${set.rules.length === 1 ? 'rule' : 'rules'} in ${files} ${files === 1 ? 'file' : 'files'}${fitted ? ', fitted to the database' : ''}`,
     `policies ${set.digest}`,
     '',
   ].join('\n')
