@@ -45,7 +45,7 @@ export interface Bed extends AsyncDisposable {
   plan(stand?: Stand): Promise<Plan>
   /** Makes a plan and carries it out as approved. */
   enforce(overrides?: Partial<RunRequest>): Promise<RunResult>
-  /** Tells the invariant that the application itself removed rows. */
+  /** Tells the invariant that the application itself removed rows, or added some if negative. */
   forget(table: string, rows: number): void
   /** Tells the invariant to count this table. Every governed table and child is counted by itself. */
   watch(): Promise<void>
@@ -152,7 +152,8 @@ class OpenBed implements Bed {
   }
 
   forget(table: string, rows: number): void {
-    this.#seen.set(table, (this.#seen.get(table) ?? 0) - rows)
+    const seen = this.#seen.get(table)
+    if (seen !== undefined) this.#seen.set(table, seen - rows)
   }
 
   /** Counts the rows that are there now beside those that the journal says are gone. */

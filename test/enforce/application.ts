@@ -1,0 +1,227 @@
+/**
+ * A small application that works while rules are enforced on it, and what its owner would say of
+ * each row: an oracle that shares nothing with the program but the policy's words.
+ */
+import type { Bed } from '../support/bed.ts'
+
+/** Long ago: every rule of this application is over. */
+export const OLD = "'2001-02-03'"
+/** Rows with this id never become due: a change takes its rows from there, or moves them there. */
+export const DONOR = 0
+
+const SCHEMA = `
+  create schema crm;
+  create table crm.customer (
+    id bigint primary key, full_name text not null, email text unique not null, phone text
+  );
+  create table crm.contract (
+    id bigint primary key, customer_id bigint references crm.customer,
+    state text not null default 'ended', ended_on date
+  );
+  create table crm.amendment (id bigint primary key, contract_id bigint references crm.contract, body text);
+  create table crm.exchange (id bigint primary key, customer_id bigint references crm.customer, body text);
+  create table crm.ticket (
+    id bigint primary key, customer_id bigint references crm.customer, status text not null
+  );
+  create table crm.message (id bigint primary key, ticket_id bigint references crm.ticket, body text);
+  create table crm.survey (id bigint primary key, ticket_id bigint references crm.ticket, sent_on date);
+  create index on crm.contract (customer_id);
+  create index on crm.exchange (customer_id);
+  create index on crm.ticket (customer_id);
+  create index on crm.message (ticket_id);
+  create index on crm.amendment (contract_id);
+  create schema site;
+  create table site.visit (id bigint primary key, recorded_on date, kind text not null);
+  create table site.page (id bigint primary key, visit_id bigint references site.visit, path text);
+  create table site.alert (id bigint primary key, visit_id bigint references site.visit, raised_on date);
+  create index on site.page (visit_id);
+  create schema bank;
+  create table bank.account (id bigint primary key, number bigint not null unique, iban text);
+  create table bank.movement (id bigint primary key, number bigint not null, booked_on date);
+  insert into crm.customer values (${DONOR}, 'Donor', 'donor@example.org', '0');
+  insert into crm.contract values (${DONOR}, ${DONOR}, 'active', null);
+  insert into crm.ticket values (${DONOR}, ${DONOR}, 'open');
+  insert into site.visit values (${DONOR}, current_date, 'visit');
+  insert into bank.account values (${DONOR}, ${DONOR}, '0');
+  insert into bank.movement values (${DONOR}, ${DONOR}, current_date);`
+
+const RULES = {
+  customer: `
+  - id: customer
+    title: Customers
+    table: crm.customer
+    start: { latest: crm.contract.ended_on, by: { customer_id: id }, open: { state: active } }
+    keep: 10 years
+    then:
+      anonymise: { full_name: { constant: Nobody }, email: { template: "{key}@nobody.invalid" }, phone: nothing }
+    references: { crm.contract: own_rule, crm.exchange: with_parent, crm.ticket: own_rule }`,
+  ticket: `
+  - id: ticket
+    title: Tickets
+    table: crm.ticket
+    where: { status: closed }
+    start: { latest: crm.contract.ended_on, via: crm.customer, by: { customer_id: customer_id }, open: { state: active } }
+    keep: 5 years
+    then: purge
+    references: { crm.message: with_parent, crm.survey: own_rule }`,
+  contract: `
+  - id: contract
+    title: Contracts
+    table: crm.contract
+    start: { latest: crm.contract.ended_on, via: crm.customer, by: { customer_id: customer_id }, open: { state: active } }
+    keep: 10 years
+    then: purge
+    references: { crm.amendment: with_parent }`,
+  visit: `
+  - id: visit
+    title: Visits
+    table: site.visit
+    where: { kind: visit }
+    start: recorded_on
+    keep: 12 months
+    then: purge
+    references: { site.page: with_parent, site.alert: own_rule }`,
+  account: `
+  - id: account
+    title: Accounts
+    table: bank.account
+    start: { latest: bank.movement.booked_on, by: { number: number } }
+    keep: 10 years
+    then: purge`,
+  survey: `
+  - id: survey
+    title: Surveys
+    table: crm.survey
+    start: sent_on
+    keep: 100 years
+    then: purge`,
+  alert: `
+  - id: alert
+    title: Alerts
+    table: site.alert
+    start: raised_on
+    keep: 100 years
+    then: purge`,
+} as const
+
+export type RuleId = 'customer' | 'ticket' | 'contract' | 'visit' | 'account'
+
+/** The rules a rule needs beside it, so that its `own_rule` tables have one. */
+const COMPANIONS: Readonly<Record<RuleId, readonly (keyof typeof RULES)[]>> = {
+  customer: ['ticket', 'contract', 'survey'],
+  ticket: ['survey'],
+  contract: [],
+  visit: ['alert'],
+  account: [],
+}
+
+/** A policy in which `acting` are enforced, and their companions only reported. */
+export function policyOf(acting: readonly RuleId[], batchRows: number): string {
+  const all = new Set<keyof typeof RULES>(acting.flatMap((id) => [id, ...COMPANIONS[id]]))
+  const isActing = new Set<string>(acting)
+  const rules = [...all].map(
+    (id) => `${RULES[id]}\n    mode: ${isActing.has(id) ? 'enforce' : 'report'}`,
+  )
+  return `
+version: 1
+policy: application
+title: Application
+owner: DPO
+timezone: Europe/Paris
+defaults: { limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: ${batchRows} } }
+rules:${rules.join('')}
+`
+}
+
+/** Makes the tables and `count` records of each class, all due, with ids from 1. */
+export async function openApplication(bed: Bed, count: number): Promise<void> {
+  await bed.run(SCHEMA)
+  // Ids of other tables are those of their record, then a thousandfold and a number.
+  await bed.run(`
+    insert into crm.customer
+    select n, 'Name ' || n, 'e' || n || '@example.org', '01' from generate_series(1, ${count}) as n;
+    insert into crm.contract
+    select n * 1000 + k, n, 'ended', date ${OLD} + k from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into crm.amendment
+    select n * 1000 + 1, n * 1000 + 1, 'a' from generate_series(1, ${count}) as n;
+    insert into crm.exchange
+    select n * 1000 + k, n, 'e' from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into crm.ticket select n, n, 'closed' from generate_series(1, ${count}) as n;
+    insert into crm.message
+    select n * 1000 + k, n, 'm' from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into site.visit select n, ${OLD}, 'visit' from generate_series(1, ${count}) as n;
+    insert into site.page
+    select n * 1000 + k, n, 'p' from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into bank.account select n, n, 'i' from generate_series(1, ${count}) as n;
+    insert into bank.movement select n, n, ${OLD} from generate_series(1, ${count}) as n`)
+}
+
+/** A row as the owner sees it: of a record class, or of a table whose rows go along with one. */
+export type Seen = {
+  readonly class: RuleId
+  /** `record`, or the name of the child table. */
+  readonly part: string
+  readonly id: number
+  /** The record that the row goes along with; itself for a record. */
+  readonly of: number
+  /** A run may act on it now. */
+  readonly may: boolean
+}
+
+/** True of a customer whose contracts all ended long ago, and who had one. */
+const customerOver = (of: string): string => `(
+  exists (select from crm.contract k where k.customer_id = ${of})
+  and not exists (
+    select from crm.contract k
+    where k.customer_id = ${of} and (k.ended_on is null or k.state = 'active' or k.ended_on > '2005-01-01')
+  )
+)`
+
+/**
+ * Asks for everything that the rules reach, in one statement and so at one moment. A contract waits, where customers and tickets have rules that act too,
+ * until the customer is nobody and no ticket is left.
+ */
+export function ownersView(acting: readonly RuleId[]): string {
+  const decides =
+    acting.includes('customer') || acting.includes('ticket')
+      ? `and not exists (select from crm.customer c where c.id = r.customer_id and (c.full_name <> 'Nobody' or c.phone is not null))
+         and not exists (select from crm.ticket t where t.customer_id = r.customer_id)`
+      : ''
+  return `
+  select class, part, id::int, "of"::int, may from (
+    select 'customer' as class, 'record' as part, id, id as "of", ${customerOver('r.id')} as may
+    from crm.customer r where full_name <> 'Nobody' or phone is not null
+    union all
+    select 'customer', 'crm.exchange', x.id, x.customer_id, ${customerOver('x.customer_id')}
+    from crm.exchange x
+    union all
+    select 'ticket', 'record', id, id,
+      status = 'closed' and ${customerOver('r.customer_id')}
+      and not exists (select from crm.survey s where s.ticket_id = r.id)
+    from crm.ticket r
+    union all
+    select 'ticket', 'crm.message', m.id, m.ticket_id, false from crm.message m
+    union all
+    select 'contract', 'record', id, id, ${customerOver('r.customer_id')} ${decides}
+    from crm.contract r
+    union all
+    select 'contract', 'crm.amendment', a.id, a.contract_id, false from crm.amendment a
+    union all
+    select 'visit', 'record', id, id,
+      kind = 'visit' and coalesce(recorded_on < current_date - 400, false)
+      and not exists (select from site.alert a where a.visit_id = r.id)
+    from site.visit r
+    union all
+    select 'visit', 'site.page', p.id, p.visit_id, false from site.page p
+    union all
+    select 'account', 'record', id, id,
+      exists (select from bank.movement m where m.number = r.number)
+      and not exists (
+        select from bank.movement m
+        where m.number = r.number and coalesce(m.booked_on > '2005-01-01', true)
+      )
+    from bank.account r
+  ) as seen
+  where class = any ('{${acting.join(',')}}')
+  order by class, part, id`
+}
