@@ -85,7 +85,9 @@ function fitEvent(context: Context, start: EventStart): FittedStart | undefined 
     path: ['start', 'latest'],
   })
   const links = fitLinks(context, start, source)
-  for (const name of columnsRead(start.open)) findColumn(source, name, ['start', 'open'], report)
+  for (const name of columnsRead(start.open)) {
+    findColumn(source, name, ['start', 'open', name], report)
+  }
   const none =
     typeof start.none === 'string'
       ? null

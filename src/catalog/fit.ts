@@ -36,7 +36,9 @@ function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule 
   if (table === undefined || !isGovernable(table, ['table'], report)) return undefined
   const before = problems.length
   const key = fitKey(table, ['table'], report)
-  for (const column of columnsRead(rule.where)) findColumn(table, column, ['where'], report)
+  for (const column of columnsRead(rule.where)) {
+    findColumn(table, column, ['where', column], report)
+  }
   const start = fitStart({ rule, table, catalog, report })
   const masks = fitMasks(rule, table, report)
   const references = fitReferences(rule, table, catalog, report)
