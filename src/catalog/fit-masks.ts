@@ -1,7 +1,7 @@
 import { digestOf } from '../base/canonical.ts'
 import { printTable } from '../base/names.ts'
 import type { Action, Mask, Rule } from '../policy/policy.ts'
-import type { Column, Table } from './catalog.ts'
+import { rowKey, type Column, type Table } from './catalog.ts'
 import type { FittedMask } from './fitted.ts'
 import { findColumn, type Report } from './fit-table.ts'
 
@@ -13,7 +13,7 @@ export function fitMasks(rule: Rule, table: Table, report: Report): readonly Fit
   if (rule.action.kind === 'purge') return []
   const { masks } = rule.action
   reportForgotten(rule.action, table, report)
-  return masks.flatMap((mask): readonly FittedMask[] => {
+  const fitted = masks.flatMap((mask): readonly FittedMask[] => {
     const path = ['then', 'anonymise', mask.column]
     const column = findColumn(table, mask.column, path, report)
     if (column === undefined || mask.strategy.kind === 'keep') return []
@@ -21,6 +21,8 @@ export function fitMasks(rule: Rule, table: Table, report: Report): readonly Fit
     if (written === undefined || !mayBeWritten(column, table, path, report)) return []
     return fits(written, column, table, report) ? [{ column, written }] : []
   })
+  reportUniform(fitted, table, report)
+  return fitted
 }
 
 /** Names the masks of a rule: another digest means that rows masked before are done again. */
@@ -72,6 +74,31 @@ function reportForgotten(
   )
 }
 
+/** Refuses unique keys of several columns that would be the same in every row. */
+function reportUniform(masks: readonly FittedMask[], table: Table, report: Report): void {
+  const uniform = new Set(
+    masks.filter(({ written }) => isUniform(written)).map(({ column }) => column.name),
+  )
+  for (const { name, columns } of table.keys) {
+    const [first, ...more] = columns
+    if (first === undefined || more.length === 0) continue
+    if (!columns.every((column) => uniform.has(column))) continue
+    report(
+      ['then', 'anonymise', first],
+      'mask_not_unique',
+      `${columns.join(', ')} are unique together (${name}): a second row could not have the same values`,
+      'use a template with {key} for one of them',
+    )
+  }
+}
+
+/** True if every row gets the same value; nulls do not count, which are never the same. */
+function isUniform(written: FittedMask['written']): boolean {
+  return (
+    written.kind === 'constant' || (written.kind === 'template' && !written.text.includes('{key}'))
+  )
+}
+
 /** Keys, links and generated columns: named by the plan, not by the policy. */
 export function isStructural(column: Column, table: Table): boolean {
   return (
@@ -107,7 +134,8 @@ function mayBeWritten(
     )
     return false
   }
-  if (table.keys.some((key) => key.primary && key.columns.includes(column.name))) {
+  // A key that is not primary too: `{key}` would be what is to go, and the marker names the row by it.
+  if (rowKey(table)?.columns.includes(column.name) === true) {
     report(
       path,
       'mask_key',
@@ -156,7 +184,8 @@ function fits(
       'use nothing or a constant of that type',
     )
   }
-  const length = written.text.replaceAll('{key}', '').length + (varies ? 1 : 0)
+  // By the code point, as PostgreSQL counts.
+  const length = Array.from(written.text.replaceAll('{key}', '')).length + (varies ? 1 : 0)
   if (column.maxLength !== null && length > column.maxLength) {
     return refuse(
       'mask_too_long',
