@@ -1,5 +1,5 @@
-import { sql, type QueryExecutorProvider } from 'kysely'
-import type { Rule } from '../policy/policy.ts'
+import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
+import type { Period, Rule } from '../policy/policy.ts'
 import type { FittedRule, Moment } from '../catalog/fitted.ts'
 
 /** Where a plan stands: an instant of the database's clock, or a day somebody asks about. */
@@ -52,20 +52,13 @@ export async function readBoundary(
       given as (
         select
           ${todayAt(rule, cutoff)} as today,
-          ${periodOf(rule)} as period,
           cast(${rule.plausibleFrom}::text as date) as plausible
       ),
       days as (
         select
           today,
           plausible,
-          (
-            -- Month ends move the answer by three days at most.
-            select min(day)
-            from generate_series(-5, 5) as step
-            cross join lateral (select (today - period)::date + step as day) as candidate
-            where (day + period)::date >= today
-          ) as first_day
+          ${firstDayNotDue(sql`today`, rule.keep)} as first_day
         from given
       ),
       bounds as (
@@ -120,7 +113,18 @@ function todayAt(rule: Rule, cutoff: Cutoff) {
     : sql`(cast(${cutoff.at}::text as timestamptz) at time zone ${rule.zone}::text)::date`
 }
 
-function periodOf({ keep }: Rule) {
+/** The smallest day whose retention end is `today` or later: from it on nothing is due. */
+export function firstDayNotDue(today: RawBuilder<unknown>, keep: Period): RawBuilder<unknown> {
+  // Month ends move the answer by three days at most.
+  return sql`(
+    select min(day)
+    from generate_series(-5, 5) as step
+    cross join lateral (select (${today} - ${periodOf(keep)})::date + step as day) as candidate
+    where (day + ${periodOf(keep)})::date >= ${today}
+  )`
+}
+
+export function periodOf(keep: Period): RawBuilder<unknown> {
   switch (keep.unit) {
     case 'day':
       return sql`make_interval(days => ${keep.count}::int)`
@@ -141,7 +145,7 @@ function periodOf({ keep }: Rule) {
  * what starts between the two. Searched by the minute, then by the second, since offsets before
  * standard time have seconds; no zone ever turned back across midnight for less than a minute.
  */
-function firstInstantOf(day: ReturnType<typeof sql>, zone: string) {
+export function firstInstantOf(day: ReturnType<typeof sql>, zone: string) {
   return sql`(
     select min(second)
     from (
@@ -161,24 +165,53 @@ function firstInstantOf(day: ReturnType<typeof sql>, zone: string) {
 }
 
 /**
- * A wall clock in another zone than the rule's can mean two instants in a repeated hour. The bound
- * is the earliest wall clock that any instant from the boundary on can show, so that a row below
- * it lies before the boundary however it is read: late by an hour at most, never early. Between
- * two looks a minute apart the clock may have been turned back, hence the minute taken off.
+ * A wall clock in another zone than the rule's can mean two instants: in a repeated hour, and in one
+ * that was skipped, which programs write that add hours to local times. The bound is the earliest
+ * wall clock by which an instant from the boundary on can be meant, so that a row below it lies
+ * before the boundary however it is read: late by as much as clocks are turned, never early. The
+ * first line is what the clock shows from the boundary on; it may have been turned back since the
+ * look a minute before, hence the minute taken off. The second is what it would show, had it not
+ * been put forward a moment ago by more than the time since.
  */
 const lateLocalBefore = sql`(
-  select min(
-    ((instant_before + minute * interval '1 minute') at time zone zone)
-    - case when minute > 0 then interval '1 minute' else interval '0' end
-  )
+  select min(shown)
   from generate_series(0, 1560) as minute
+  cross join lateral (values
+    (
+      (instant_before + minute * interval '1 minute') at time zone zone,
+      least(minute, 1) * interval '-1 minute',
+      true
+    ),
+    (
+      (instant_before - minute * interval '1 minute') at time zone zone,
+      minute * interval '1 minute',
+      (instant_before at time zone zone)
+        - ((instant_before - minute * interval '1 minute') at time zone zone)
+        > (2 * minute - 1) * interval '1 minute'
+    )
+  ) as look (clock, ahead, counts)
+  cross join lateral (select clock + ahead) as reading (shown)
+  where counts
 )`
 
 /** The mirror image for the plausible side: a row from it on is plausible however it is read. */
 const lateLocalFrom = sql`(
-  select max(
-    ((instant_from - minute * interval '1 minute') at time zone zone)
-    + case when minute > 0 then interval '1 minute' else interval '0' end
-  )
+  select max(shown)
   from generate_series(0, 1560) as minute
+  cross join lateral (values
+    (
+      (instant_from - minute * interval '1 minute') at time zone zone,
+      least(minute, 1) * interval '1 minute',
+      true
+    ),
+    (
+      (instant_from + minute * interval '1 minute') at time zone zone,
+      minute * interval '-1 minute',
+      ((instant_from + minute * interval '1 minute') at time zone zone)
+        - (instant_from at time zone zone)
+        > (2 * minute - 1) * interval '1 minute'
+    )
+  ) as look (clock, ahead, counts)
+  cross join lateral (select clock + ahead) as reading (shown)
+  where counts
 )`
