@@ -15,7 +15,7 @@ import { prepare } from '../plan/prepare.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
-import { openScheduler } from './schedule.ts'
+import { openScheduler, type SetAlarm } from './schedule.ts'
 
 export type DaemonOptions = {
   readonly db: Db
@@ -24,6 +24,8 @@ export type DaemonOptions = {
   readonly clock: Clock
   readonly log: Log
   readonly listen: { readonly host: string; readonly port: number }
+  /** What wakes it up; cron, if nothing else is given. */
+  readonly setAlarm?: SetAlarm
   /** Aborted: finish the batch in hand and stop. */
   readonly signal: AbortSignal
 }
@@ -43,7 +45,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     healthApp(() => readiness(db, sound)),
     options.listen,
   )
-  await using scheduler = openScheduler(set.rules, async (ids) => runScheduled(options, sound, ids))
+  await using scheduler = openScheduler(
+    set.rules,
+    async (ids) => runScheduled(options, sound, ids),
+    options.setAlarm,
+  )
   for (const { rules, at } of scheduler.next) log.info({ rules, at }, 'next scheduled run')
   if (scheduler.next.length === 0)
     log.warn({}, 'no rule has a schedule: nothing will run by itself')

@@ -1,11 +1,16 @@
-import { createTask, type ScheduledTask } from 'node-cron'
-import type { Rule } from '../policy/policy.ts'
+import { createTask } from 'node-cron'
+import type { Rule, Schedule } from '../policy/policy.ts'
 
 /** Wakes up when rules are scheduled, and asks for runs one at a time. */
 export interface Scheduler extends AsyncDisposable {
   /** When each schedule comes next, for the log. */
   readonly next: readonly { readonly rules: readonly string[]; readonly at: string | null }[]
 }
+
+/** One schedule that calls `wake` when its time has come, until it is stopped. */
+export type Alarm = { readonly next: string | null; readonly stop: () => Promise<void> }
+
+export type SetAlarm = (schedule: Schedule, wake: () => void) => Alarm
 
 /**
  * Calls `run` with the ids of the rules whose time has come. Rules that come up while a run is at
@@ -15,33 +20,44 @@ export interface Scheduler extends AsyncDisposable {
 export function openScheduler(
   rules: readonly Rule[],
   run: (ids: ReadonlySet<string>) => Promise<void>,
+  setAlarm: SetAlarm = byCron,
 ): Scheduler {
   const queue = new RunQueue(run)
-  const groups = Map.groupBy(
-    rules.filter((rule) => rule.schedule !== null),
-    (rule) => JSON.stringify([rule.schedule?.cron, rule.schedule?.zone]),
-  )
-  const tasks = [...groups.values()].map(
-    (group): { task: ScheduledTask; ids: readonly string[] } => {
-      const ids = group.map((rule) => rule.id)
-      const schedule = group[0]?.schedule
-      const task = createTask(schedule?.cron ?? '', () => queue.ask(ids), {
-        timezone: schedule?.zone ?? 'UTC',
-      })
-      return { task, ids }
-    },
-  )
-  for (const { task } of tasks) void task.start()
+  const alarms = groups(rules).map(({ schedule, ids }) => ({
+    ids,
+    alarm: setAlarm(schedule, () => queue.ask(ids)),
+  }))
   return {
-    next: tasks.map(({ task, ids }) => ({
-      rules: ids,
-      at: task.getNextRun()?.toISOString() ?? null,
-    })),
+    next: alarms.map(({ ids, alarm }) => ({ rules: ids, at: alarm.next })),
     [Symbol.asyncDispose]: async () => {
-      for (const { task } of tasks) await task.destroy()
+      for (const { alarm } of alarms) await alarm.stop()
       await queue.idle()
     },
   }
+}
+
+function byCron({ cron, zone }: Schedule, wake: () => void): Alarm {
+  const task = createTask(cron, wake, { timezone: zone })
+  void task.start()
+  return {
+    next: task.getNextRun()?.toISOString() ?? null,
+    stop: async () => task.destroy(),
+  }
+}
+
+type Group = { readonly schedule: Schedule; readonly ids: readonly string[] }
+
+/** Rules of one schedule wake up together, and so run in one run. */
+function groups(rules: readonly Rule[]): readonly Group[] {
+  const bySchedule = new Map<string, { schedule: Schedule; ids: string[] }>()
+  for (const { id, schedule } of rules) {
+    if (schedule === null) continue
+    const name = JSON.stringify([schedule.cron, schedule.zone])
+    const group = bySchedule.get(name)
+    if (group === undefined) bySchedule.set(name, { schedule, ids: [id] })
+    else group.ids.push(id)
+  }
+  return [...bySchedule.values()]
 }
 
 class RunQueue {
@@ -55,9 +71,7 @@ class RunQueue {
 
   ask(ids: readonly string[]): void {
     for (const id of ids) this.#waiting.add(id)
-    this.#working ??= this.#work().finally(() => {
-      this.#working = null
-    })
+    this.#working ??= this.#work()
   }
 
   async idle(): Promise<void> {
@@ -66,10 +80,15 @@ class RunQueue {
   }
 
   async #work(): Promise<void> {
-    while (this.#waiting.size > 0) {
-      const ids = new Set(this.#waiting)
-      this.#waiting.clear()
-      await this.#run(ids)
+    try {
+      while (this.#waiting.size > 0) {
+        const ids = new Set(this.#waiting)
+        this.#waiting.clear()
+        await this.#run(ids)
+      }
+    } finally {
+      // With nothing between it and the look at what waits: who asks in between would wait for ever.
+      this.#working = null
     }
   }
 }

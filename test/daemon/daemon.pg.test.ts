@@ -1,0 +1,225 @@
+import type { ChildProcess } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
+import type { LogFields } from '../../src/base/log.ts'
+import { runDaemon } from '../../src/daemon/daemon.ts'
+import type { SetAlarm } from '../../src/daemon/schedule.ts'
+import { connect } from '../../src/db/connect.ts'
+import { readKeyFile } from '../../src/journal/key-file.ts'
+import { valueOf } from '../../src/plan/prepare.ts'
+import { loadPolicies } from '../../src/policy/load.ts'
+import { exitOf, start, type Environment } from '../cli/program.ts'
+import { openSite, type Site } from '../cli/site.ts'
+import { openProxy } from './proxy.ts'
+
+const CANARY = 'canary-4711'
+
+const SCHEMA = `
+  create schema site;
+  create table site.visit (id bigint primary key, seen_at timestamptz, address text);
+  insert into site.visit
+  select n, now() - n * interval '40 days', '${CANARY}' from generate_series(0, 19) as n;`
+
+const POLICY = `
+version: 1
+policy: site
+owner: DPO
+timezone: Europe/Paris
+defaults:
+  mode: enforce
+  schedule: '0 3 * * *'
+  limits: { max_rows: 1000, max_percent: 100 }
+rules:
+  - { id: visit, table: site.visit, start: seen_at, keep: 12 months, then: purge }
+`
+
+let site: Site
+
+beforeAll(async () => {
+  site = await openSite(SCHEMA)
+  await site.govern(POLICY)
+})
+
+afterAll(async () => {
+  await site[Symbol.asyncDispose]()
+})
+
+const left = async () =>
+  (await site.sql<{ rows: number }>('select count(*)::int as rows from site.visit'))[0]?.rows
+
+type Line = Readonly<Record<string, unknown>>
+
+/** Reads the log of a daemon: every line so far, and the next one with a given message. */
+function readLog(child: ChildProcess) {
+  const lines: Line[] = []
+  const waiting: { readonly msg: string; readonly found: (line: Line) => void }[] = []
+  if (child.stdout === null) throw new Error('the child has no stdout')
+  createInterface({ input: child.stdout }).on('line', (text) => {
+    const line = JSON.parse(text) as Line
+    lines.push(line)
+    for (const { msg, found } of waiting) if (line['msg'] === msg) found(line)
+  })
+  return {
+    lines,
+    next: async (msg: string): Promise<Line> => {
+      const seen = lines.find((line) => line['msg'] === msg)
+      if (seen !== undefined) return seen
+      return new Promise((found, reject) => {
+        waiting.push({ msg, found })
+        child.once('close', () => reject(new Error(`it ended before it said: ${msg}`)))
+      })
+    },
+  }
+}
+
+test('a daemon refuses a database that was never migrated', async () => {
+  await site.run(['keygen', site.env['RETENTIOND_ENTRY_KEY_FILE'] ?? ''])
+
+  const { status, out, err } = await site.run(['daemon'], site.superuser)
+
+  expect({ status, out }).toEqual({ status: 78, out: '' })
+  expect(err).toContain('run: retentiond migrate')
+})
+
+test('a daemon shows its plan, says whether it is ready, and stops when it is told to', async () => {
+  await site.prepare()
+  const url = new URL(site.env['RETENTIOND_DATABASE_URL'] ?? '')
+  await using proxy = await openProxy({ host: url.hostname, port: Number(url.port) })
+  url.port = String(proxy.port)
+  const env: Environment = {
+    ...site.env,
+    RETENTIOND_DATABASE_URL: url.href,
+    RETENTIOND_LISTEN: '127.0.0.1:0',
+  }
+  const child = start(['daemon'], env)
+  const log = readLog(child)
+  const ended = exitOf(child)
+  const { port } = await log.next('ready')
+  const ask = async (path: string) => {
+    const response = await fetch(`http://127.0.0.1:${String(port)}${path}`)
+    return { status: response.status, body: await response.json() }
+  }
+
+  const healthy = [await ask('/livez'), await ask('/readyz')]
+  await proxy.cut()
+  const cutOff = [await ask('/livez'), await ask('/readyz')]
+  await proxy.mend()
+  const mended = await ask('/readyz')
+  child.kill('SIGTERM')
+
+  expect(await ended).toBe(0)
+  expect(healthy.map(({ status }) => status)).toEqual([200, 200])
+  expect(cutOff.map(({ status }) => status)).toEqual([200, 503])
+  expect(cutOff[1]?.body).toMatchObject({ ready: false, database: false, journal: true })
+  expect(mended.status).toBe(200)
+  expect(await log.next('planned')).toMatchObject({
+    rule: 'visit',
+    table: 'site.visit',
+    action: 'purge',
+    counts: { due: 10, running: 10 },
+    refusal: { code: 'not_approved' },
+  })
+  expect(await log.next('next scheduled run')).toMatchObject({ rules: ['visit'] })
+  expect(log.lines.at(-1)).toMatchObject({ msg: 'stopped' })
+  const said = JSON.stringify(log.lines)
+  expect(said).not.toContain(CANARY)
+  expect(said).not.toContain(`:${url.password}@`)
+  expect(await left()).toBe(20)
+})
+
+/** A daemon inside this process, whose alarm the test rings. */
+async function daemonInside() {
+  const stopping = new AbortController()
+  const connection = connect(site.env['RETENTIOND_DATABASE_URL'] ?? '', { max: 3 })
+  const said: { readonly fields: LogFields; readonly message: string }[] = []
+  const heard = new EventTarget()
+  const note = (fields: LogFields, message: string) => {
+    said.push({ fields, message })
+    heard.dispatchEvent(new Event(message))
+  }
+  const alarms: (() => void)[] = []
+  const setAlarm: SetAlarm = (_schedule, wake) => {
+    alarms.push(wake)
+    return { next: null, stop: async () => {} }
+  }
+  const hear = async (message: string) =>
+    new Promise((resolve) => {
+      heard.addEventListener(message, resolve, { once: true })
+    })
+  const ready = hear('ready')
+  const running = runDaemon({
+    db: connection.db,
+    set: valueOf(await loadPolicies(site.env['RETENTIOND_POLICIES'] ?? '')),
+    signer: await readKeyFile(site.env['RETENTIOND_ENTRY_KEY_FILE'] ?? ''),
+    clock: systemClock,
+    log: { debug: () => {}, info: note, warn: note, error: note },
+    listen: { host: '127.0.0.1', port: 0 },
+    setAlarm,
+    signal: stopping.signal,
+  })
+  await Promise.race([ready, running])
+  const port = said.find(({ message }) => message === 'ready')?.fields['port']
+  return {
+    said,
+    /** Rings, and waits until the daemon says `message`. */
+    ring: async (message: string) => {
+      const answer = hear(message)
+      for (const wake of alarms) wake()
+      await answer
+    },
+    readiness: async () => (await fetch(`http://127.0.0.1:${String(port)}/readyz`)).status,
+    [Symbol.asyncDispose]: async () => {
+      stopping.abort()
+      await running
+      await connection[Symbol.asyncDispose]()
+    },
+  }
+}
+
+test('a scheduled run does nothing that nobody approved, and acts once it is approved', async () => {
+  await using daemon = await daemonInside()
+
+  await daemon.ring('rule refused')
+  const before = await left()
+  const plan = `${site.folder}/plan.json`
+  await site.run(['plan', '-o', plan])
+  await site.run(['approve', plan])
+  await daemon.ring('run ended')
+
+  expect(before).toBe(20)
+  expect(await left()).toBe(10)
+  const refused = daemon.said.find(({ message }) => message === 'rule refused')
+  expect(refused?.fields).toMatchObject({ rule: 'visit', code: 'not_approved' })
+  expect(JSON.stringify(daemon.said)).not.toContain(CANARY)
+})
+
+test('another instance at work is no failure: the next schedule comes anyway', async () => {
+  await site.sql(`
+    update retentiond.lease set token = token + 1, holder = 'other', acquired_at = now(),
+      expires_at = now() + interval '1 hour'`)
+  await using daemon = await daemonInside()
+
+  await daemon.ring('another instance is enforcing')
+  const during = await daemon.readiness()
+  await site.sql('update retentiond.lease set holder = null, expires_at = null')
+  await daemon.ring('run ended')
+
+  expect(during).toBe(200)
+})
+
+test('a journal that is not sound stops every run to come, and readiness says so', async () => {
+  await using daemon = await daemonInside()
+  await site.sql(`
+    insert into site.visit values (100, '2001-01-01', '${CANARY}');
+    alter table retentiond.head disable trigger all;
+    delete from retentiond.head`)
+
+  await daemon.ring('run failed')
+  const failed = daemon.said.find(({ message }) => message === 'run failed')
+  await daemon.ring('not run: the journal is not sound; enforcement stays off')
+
+  expect(failed?.fields).toMatchObject({ err: { code: 'JOURNAL_CORRUPT' } })
+  expect(await daemon.readiness()).toBe(503)
+  expect(await left()).toBe(11)
+})
