@@ -1,0 +1,268 @@
+/** The program as a process that is killed or told to stop, and what is there and journalled then. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { connect as dial, createServer, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { connect } from '../../src/db/connect.ts'
+import { parseEntry, type Entry } from '../../src/journal/entry.ts'
+import { journalReader, readEntries, treeHead } from '../../src/journal/read.ts'
+import { verify } from '../../src/journal/verify.ts'
+import { start } from '../cli/program.ts'
+import { openSite, type Site } from '../cli/site.ts'
+
+const SCHEMA = `
+  create schema site;
+  create table site.visit (id bigint generated always as identity primary key, seen_at timestamptz);
+  create table site.page (
+    id bigint generated always as identity primary key, visit_id bigint references site.visit
+  );
+  create index on site.page (visit_id);
+  create table site.account (
+    id bigint generated always as identity primary key, closed_on date, full_name text
+  );
+  insert into site.visit (seen_at) select now() from generate_series(1, 500);
+  insert into site.account (closed_on, full_name) select now(), 'Kept' from generate_series(1, 500);`
+
+const POLICY = `
+version: 1
+policy: site
+owner: DPO
+timezone: Europe/Paris
+defaults: { mode: enforce, limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: 200 } }
+rules:
+  - { id: visit, table: site.visit, start: seen_at, keep: 12 months, then: purge, references: { site.page: with_parent } }
+  - { id: account, table: site.account, start: closed_on, keep: 10 years, then: { anonymise: { full_name: { constant: Anonymised }, closed_on: { keep: it says when } } } }
+`
+
+/** Rows by what the tables say, or by what the journal says. */
+export type Account = {
+  readonly visits: number
+  readonly pages: number
+  readonly accounts: number
+}
+
+/** An enforcing process, and what became of it. */
+export interface Enforcement {
+  kill(signal: 'SIGKILL' | 'SIGTERM'): void
+  /** Returns when the process has said this on stderr. */
+  says(text: string): Promise<void>
+  /** The exit status, or the signal that ended the process. */
+  readonly ended: Promise<number | string | null>
+  readonly out: () => string
+}
+
+export interface CrashStage extends AsyncDisposable {
+  readonly site: Site
+  readonly tap: Tap
+  /** The application goes on: as many due rows again as were acted on. */
+  topUp(): Promise<void>
+  enforce(): Enforcement
+  /** Returns when no session of the program is left in the server, and so nothing is undecided. */
+  quiet(): Promise<void>
+  /** Two minutes go by, after which nobody holds the lease of a dead process. */
+  expireLease(): Promise<void>
+  /** Rows gone and overwritten. */
+  gone(): Promise<Account>
+  /** Rows gone and overwritten, by the journal. */
+  journalled(): Promise<Account>
+  /** How the runs ended, in their order; `open` for one without an end. */
+  runs(): Promise<readonly string[]>
+  /** What the verification of the journal found. */
+  findings(): Promise<readonly string[]>
+}
+
+/** Prepares a database as operators do, with both rules approved. */
+export async function openCrashStage(): Promise<CrashStage> {
+  const site = await openSite(SCHEMA)
+  await site.govern(POLICY)
+  await site.prepare()
+  const plan = join(site.folder, 'plan.json')
+  for (const args of [
+    ['plan', '-o', plan],
+    ['approve', plan],
+  ]) {
+    const { status, err } = await site.run(args)
+    if (status !== 0) throw new Error(err)
+  }
+  return new OpenCrashStage(site, await openTap(site.database.superuserUrl))
+}
+
+/** Most due rows that the application leaves at once. */
+const DUE = 2000
+
+class OpenCrashStage implements CrashStage {
+  readonly site: Site
+  readonly tap: Tap
+
+  constructor(site: Site, tap: Tap) {
+    this.site = site
+    this.tap = tap
+  }
+
+  async topUp(): Promise<void> {
+    await this.site.sql(`
+      with visit as (
+        insert into site.visit (seen_at)
+        select now() - interval '2 years' from generate_series(1, ${DUE} + 500 - (select count(*) from site.visit))
+        returning id
+      )
+      insert into site.page (visit_id) select id from visit;
+      insert into site.account (closed_on, full_name)
+      select now() - interval '11 years', 'Name'
+      from generate_series(1, ${DUE} / 2 - (select count(*) from site.account where full_name = 'Name'))`)
+  }
+
+  enforce(): Enforcement {
+    const url = new URL(this.site.env['RETENTIOND_DATABASE_URL'] ?? '')
+    url.host = this.tap.host
+    const child = start(['enforce'], { ...this.site.env, RETENTIOND_DATABASE_URL: url.href })
+    const out: string[] = []
+    const err: string[] = []
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => out.push(text))
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => err.push(text))
+    return {
+      kill: (signal) => child.kill(signal),
+      says: async (text) => {
+        while (!err.join('').includes(text)) await once(child.stderr ?? child, 'data')
+      },
+      ended: once(child, 'close').then(([status, signal]: unknown[]) =>
+        typeof signal === 'string' ? signal : typeof status === 'number' ? status : null,
+      ),
+      out: () => `${out.join('')}${err.join('')}`,
+    }
+  }
+
+  async quiet(): Promise<void> {
+    const role = new URL(this.site.env['RETENTIOND_DATABASE_URL'] ?? '').username
+    let sessions = 1
+    while (sessions > 0) {
+      // Asked over the wire, so that each look gives the server its time.
+      const [row] = await this.site.sql<{ sessions: number }>(
+        `select count(*)::int as sessions from pg_stat_activity where usename = '${role}'`,
+      )
+      sessions = row?.sessions ?? 0
+    }
+  }
+
+  async expireLease(): Promise<void> {
+    await this.site.sql(
+      "update retentiond.lease set expires_at = clock_timestamp() - interval '1 second' where holder is not null",
+    )
+  }
+
+  async gone(): Promise<Account> {
+    // The keys count up, and nobody but the program deletes.
+    const [row] = await this.site.sql<Account>(`
+      select
+        (coalesce(pg_sequence_last_value('site.visit_id_seq'), 0) - (select count(*) from site.visit))::int as visits,
+        (coalesce(pg_sequence_last_value('site.page_id_seq'), 0) - (select count(*) from site.page))::int as pages,
+        (select count(*) from site.account where full_name = 'Anonymised')::int as accounts`)
+    if (row === undefined) throw new Error('no account')
+    return row
+  }
+
+  async journalled(): Promise<Account> {
+    const rows = new Map<string, number>()
+    for (const entry of await this.#entries()) {
+      if (entry.type !== 'batch') continue
+      for (const part of [entry, ...entry.children]) {
+        rows.set(part.target, (rows.get(part.target) ?? 0) + part.rows)
+      }
+    }
+    return {
+      visits: rows.get('site.visit') ?? 0,
+      pages: rows.get('site.page') ?? 0,
+      accounts: rows.get('site.account') ?? 0,
+    }
+  }
+
+  async runs(): Promise<readonly string[]> {
+    const runs = new Map<string, string>()
+    for (const entry of await this.#entries()) {
+      if (entry.type !== 'run') continue
+      runs.set(entry.run, entry.phase === 'start' ? 'open' : entry.outcome)
+    }
+    return [...runs.values()]
+  }
+
+  async findings(): Promise<readonly string[]> {
+    await using reader = connect(this.site.database.superuserUrl)
+    const { findings } = await verify(journalReader(reader.db), {
+      trustKey: null,
+      expected: await treeHead(reader.db),
+    })
+    return findings.map(({ seq, code, message }) => `${seq} ${code} ${message}`)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.tap[Symbol.asyncDispose]()
+    await this.site[Symbol.asyncDispose]()
+  }
+
+  async #entries(): Promise<readonly Entry[]> {
+    await using reader = connect(this.site.database.superuserUrl)
+    const entries: Entry[] = []
+    for await (const { body } of readEntries(reader.db)) {
+      const { entry } = parseEntry(body)
+      if (entry !== undefined) entries.push(entry)
+    }
+    return entries
+  }
+}
+
+/** A link to the server on which the messages of the program are counted. */
+export interface Tap extends AsyncDisposable {
+  readonly host: string
+  /** Messages since the last call of `at`. */
+  readonly messages: number
+  /** Calls `act` when that many messages from now have gone to the server. */
+  at(messages: number, act: () => void): void
+  /** Lets nothing through any more, in the direction of the program, until `at` is called again. */
+  mute(): void
+}
+
+async function openTap(url: string): Promise<Tap> {
+  const target = new URL(url)
+  const state = { messages: 0, muted: false, at: Infinity, act: () => {} }
+  const sockets = new Set<Socket>()
+  const server = createServer((client) => {
+    const upstream = dial(Number(target.port), target.hostname)
+    for (const socket of [client, upstream]) {
+      sockets.add(socket)
+      socket.on('error', () => {}).on('close', () => sockets.delete(socket))
+    }
+    client.on('data', (data) => {
+      upstream.write(data)
+      state.messages += 1
+      if (state.messages === state.at) state.act()
+    })
+    upstream.on('data', (data) => {
+      if (!state.muted) client.write(data)
+    })
+    client.on('close', () => upstream.destroy())
+    upstream.on('close', () => client.destroy())
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  return {
+    host: `127.0.0.1:${typeof address === 'object' ? address?.port : ''}`,
+    get messages() {
+      return state.messages
+    },
+    at: (messages, act) => Object.assign(state, { messages: 0, muted: false, at: messages, act }),
+    mute: () => {
+      state.muted = true
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+/** A number from 1 to `most` that depends on the words alone, so that a failure can be repeated. */
+export function chosen(most: number, ...words: readonly (string | number)[]): number {
+  return (createHash('sha256').update(words.join(' ')).digest().readUInt32BE() % most) + 1
+}

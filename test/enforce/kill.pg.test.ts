@@ -1,0 +1,92 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { runInside } from '../cli/program.ts'
+import { chosen, openCrashStage, type CrashStage } from './crash-stage.ts'
+
+/** More for a deep run; another seed for other moments. */
+const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 20)
+const SEED = process.env['KILL_SEED'] ?? 'kill'
+
+/** A run sends about so many messages; a kill comes with one of them, or a little later. */
+const MESSAGES = 280
+const LATER_MS = 8
+
+let stage: CrashStage
+
+beforeAll(async () => {
+  stage = await openCrashStage()
+})
+
+afterAll(async () => {
+  await stage[Symbol.asyncDispose]()
+})
+
+/** Runs to the end, after whatever happened before. */
+async function finish(): Promise<void> {
+  await stage.expireLease()
+  const { status, out } = await runInside(['enforce'], stage.site.env)
+  expect([status, out]).toEqual([0, expect.stringMatching(/^run \S+: done\n/)])
+}
+
+test.for(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
+  'a run that is killed at a random moment has journalled what is gone, and the next one finishes: %i',
+  async (round) => {
+    await stage.topUp()
+    const run = stage.enforce()
+    stage.tap.at(chosen(MESSAGES, SEED, round), () => {
+      setTimeout(() => run.kill('SIGKILL'), chosen(LATER_MS, SEED, 'later', round) - 1)
+    })
+
+    const ended = await run.ended
+    await stage.quiet()
+    const [gone, journalled] = [await stage.gone(), await stage.journalled()]
+    await finish()
+
+    expect(ended).toBe('SIGKILL')
+    expect(gone).toEqual(journalled)
+    expect(await stage.gone()).toEqual(await stage.journalled())
+    expect(await stage.findings()).toEqual([])
+    expect(await stage.site.sql('select count(*)::int as left from site.visit')).toEqual([
+      { left: 500 },
+    ])
+    expect(await stage.site.sql("select from site.account where full_name = 'Name'")).toEqual([])
+    expect(await stage.runs()).not.toContain('open')
+  },
+)
+
+test('a run that is told to stop finishes the batch in hand and ends as stopped', async () => {
+  await stage.topUp()
+  const before = await stage.gone()
+  const run = stage.enforce()
+  stage.tap.at(MESSAGES / 2, () => run.kill('SIGTERM'))
+
+  expect(await run.ended).toBe(0)
+
+  expect(run.out()).toMatch(/^run \S+: stopped\n/)
+  const gone = await stage.gone()
+  expect(gone).toEqual(await stage.journalled())
+  expect(gone).not.toEqual(before)
+  expect((await stage.runs()).at(-1)).toBe('stopped')
+  expect(await stage.site.sql('select from retentiond.lease where holder is not null')).toEqual([])
+  await finish()
+  expect(await stage.gone()).not.toEqual(gone)
+})
+
+test('a run that is told to stop twice ends at once, and its batch is rolled back', async () => {
+  await stage.topUp()
+  const run = stage.enforce()
+  // No answer comes any more, so the batch in hand never ends.
+  stage.tap.at(MESSAGES / 2, () => {
+    stage.tap.mute()
+    run.kill('SIGTERM')
+  })
+
+  await run.says('stopping after the batch in hand')
+  run.kill('SIGTERM')
+
+  expect(await run.ended).toBe(143)
+  await stage.quiet()
+  expect(await stage.gone()).toEqual(await stage.journalled())
+  expect((await stage.runs()).at(-1)).toBe('open')
+  await finish()
+  expect((await stage.runs()).slice(-2)).toEqual(['interrupted', 'done'])
+})
