@@ -117,7 +117,7 @@ function guardNeeds(start: Extract<FittedStart, { kind: 'event' }>): readonly Ne
 }
 
 function select(table: Table, columns: readonly string[], why: string): Need {
-  return { table, right: 'select', columns, why }
+  return { table, right: 'select', columns: [...new Set(columns)], why }
 }
 
 function lock(table: Table, columns: readonly Pick<Column, 'name'>[], why: string): Need {
@@ -188,5 +188,19 @@ export function grantFor(need: Need, role: string): string {
 
 /** Quotes a name for text that a person will paste into psql; statements of ours use `sql.id`. */
 function quoted(name: string): string {
-  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+  const plain = /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name)
+  return plain ? name : `"${name.replaceAll('"', '""')}"`
 }
+
+/** The words of SQL that PostgreSQL takes for no column, schema or role unless they are quoted. */
+const RESERVED = new Set(
+  `all analyse analyze and any array as asc asymmetric authorization binary both case cast check
+  collate collation column concurrently constraint create cross current_catalog current_date
+  current_role current_schema current_time current_timestamp current_user default deferrable desc
+  distinct do else end except false fetch for foreign freeze from full grant group having ilike in
+  initially inner intersect into is isnull join lateral leading left like limit localtime
+  localtimestamp natural not notnull null offset on only or order outer overlaps placing primary
+  references returning right select session_user similar some symmetric system_user table
+  tablesample then to trailing true union unique user using variadic verbose when where window
+  with`.split(/\s+/),
+)
