@@ -27,6 +27,7 @@ export class Stage implements AsyncDisposable {
   readonly #sessions: AppSession[] = []
   /** Sessions in a transaction that its statement left open. */
   readonly #open = new Set<AppSession>()
+  /** Rows that the application deleted, or will have when it commits; an id comes once only. */
   readonly #removed = new Set<string>()
   #before: ReadonlyMap<string, Seen> = new Map()
   #fresh = 10_000_000
@@ -102,7 +103,6 @@ export class Stage implements AsyncDisposable {
     }
     // Until the next batch is journalled, nothing may go.
     this.#before = new Map([...now].map(([name, row]) => [name, { ...row, may: false }]))
-    this.#removed.clear()
     this.latest = now
     this.batches += 1
   }
