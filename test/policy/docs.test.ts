@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parsePolicies } from '../../src/policy/parse.ts'
+import { policyJsonSchema } from '../../src/policy/json-schema.ts'
+
+const root = join(import.meta.dirname, '../..')
+
+type Example = { readonly place: string; readonly text: string }
+
+/** The YAML blocks of a document, each with the line it begins on. */
+function examplesIn(document: string): readonly Example[] {
+  const text = readFileSync(join(root, document), 'utf8')
+  return [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map((match) => ({
+    place: `${document}:${text.slice(0, match.index).split('\n').length + 1}`,
+    text: match[1] ?? '',
+  }))
+}
+
+const examples = ['docs/policy.md', 'README.md'].flatMap((document) => examplesIn(document))
+
+test.for(examples)('the example at $place loads', ({ place, text }) => {
+  const { problems } = parsePolicies([{ file: place, text }])
+
+  expect(problems).toBeUndefined()
+})
+
+/** Every key of the language: those of all objects in its schema, at any depth. */
+function keysOf(node: unknown): readonly string[] {
+  if (Array.isArray(node)) return node.flatMap((item) => keysOf(item))
+  if (node === null || typeof node !== 'object') return []
+  return Object.entries(node).flatMap(([name, child]) => {
+    const own =
+      name === 'properties' && child !== null && typeof child === 'object' ? Object.keys(child) : []
+    return [...own, ...keysOf(child)]
+  })
+}
+
+test('the guide to policies explains every key, and shows it in an example', () => {
+  const guide = readFileSync(join(root, 'docs/policy.md'), 'utf8')
+  const code = [...guide.matchAll(/`[^`\n]+`/g)].map(([span]) => span).join(' ')
+  const shown = examplesIn('docs/policy.md')
+    .map(({ text }) => text)
+    .join('')
+  const keys = [...new Set(keysOf(policyJsonSchema()))]
+
+  expect(keys).toContain('plausible_from')
+  expect(keys.filter((key) => !new RegExp(`\\b${key}\\b`).test(code))).toEqual([])
+  expect(keys.filter((key) => !new RegExp(`\\b${key}:`).test(shown))).toEqual([])
+})
