@@ -72,13 +72,13 @@ export async function readBoundary(
       )
     select
       zone,
-      today::text,
-      first_day::text,
-      plausible::text,
-      instant_from::text,
-      instant_before::text,
-      case when zone = ${rule.zone}::text then plausible::timestamp else ${lateLocalFrom} end::text as local_from,
-      case when zone = ${rule.zone}::text then first_day::timestamp else ${lateLocalBefore} end::text as local_before
+      ${asDay(sql`today`)} as today,
+      ${asDay(sql`first_day`)} as first_day,
+      ${asDay(sql`plausible`)} as plausible,
+      ${asClock(sql`instant_from at time zone 'UTC'`)} || 'Z' as instant_from,
+      ${asClock(sql`instant_before at time zone 'UTC'`)} || 'Z' as instant_before,
+      ${asClock(sql`case when zone = ${rule.zone}::text then plausible::timestamp else ${lateLocalFrom} end`)} as local_from,
+      ${asClock(sql`case when zone = ${rule.zone}::text then first_day::timestamp else ${lateLocalBefore} end`)} as local_before
     from bounds
     cross join unnest(${zones}::text[]) as zone`.execute(db)
   return boundaryOf(rows)
@@ -96,6 +96,15 @@ function boundaryOf(rows: readonly BoundaryRow[]): Boundary {
       rows.map((row) => [row.zone, { from: row.local_from, before: row.local_before }]),
     ),
   }
+}
+
+/** ISO 8601, which PostgreSQL reads alike in every session; how it prints is for sessions to set. */
+function asDay(day: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`to_char(${day}, 'YYYY-MM-DD')`
+}
+
+function asClock(clock: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`to_char(${clock}, 'YYYY-MM-DD"T"HH24:MI:SS')`
 }
 
 function momentsOf({ start }: Pick<FittedRule, 'start'>): readonly Moment[] {
