@@ -1,9 +1,16 @@
-/** A schema-qualified table name as written in policies, plans and the journal: never quoted. */
+/** A schema-qualified table name; its parts are what PostgreSQL stores, without quotes. */
 export type TableName = { readonly schema: string; readonly name: string }
 
-/** Prints `schema.name`, the spelling of policies and reports. It is not SQL; see db/governed.ts. */
+/**
+ * Prints `schema.name`, the spelling of policies and reports. It is not SQL; see db/governed.ts. A
+ * part with a dot or a quote in it is quoted, since `a.b.c` would be two tables.
+ */
 export function printTable(table: TableName): string {
-  return `${table.schema}.${table.name}`
+  return `${printPart(table.schema)}.${printPart(table.name)}`
+}
+
+function printPart(name: string): string {
+  return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name
 }
 
 export function sameTable(one: TableName, other: TableName): boolean {
