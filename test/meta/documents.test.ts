@@ -22,7 +22,9 @@ function shownCommands(): readonly Shown[] {
 
 /** `journal verify` of `journal verify --expect X`: the words before the first that is no name. */
 async function helpFor(words: readonly string[]): Promise<string | null> {
-  for (let length = Math.min(2, words.length); length > 0; length -= 1) {
+  // Not past the first option: `schema -o --help` would write a file of that name.
+  const names = words.findIndex((word) => !/^[a-z]+$/.test(word))
+  for (let length = Math.min(2, names < 0 ? words.length : names); length > 0; length -= 1) {
     const command = words.slice(0, length)
     const { status, out } = await runInside([...command, '--help'], {})
     if (status === 0 && out.startsWith(`Usage: retentiond ${command.join(' ')} `)) return out
