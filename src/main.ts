@@ -18,6 +18,8 @@ for (const [name, number] of [
 ] as const) {
   process.on(name, () => {
     if (state.stopsByItself && !stopping.signal.aborted) {
+      // A terminal stands in the middle of a line: that of the progress, or its own ^C.
+      if (process.stderr.isTTY) process.stderr.write('\n')
       process.stderr.write('stopping after the batch in hand; once more to stop at once\n')
       stopping.abort()
       return

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { Command, Option } from 'commander'
-import { EXIT, tell, type ToldError } from '../../base/errors.ts'
+import { tell, type ToldError } from '../../base/errors.ts'
 import { approvals, enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requests.ts'
 import type { RunResult } from '../../enforce/run.ts'
 import { checkMigrated } from '../../db/migrate.ts'
@@ -14,6 +14,7 @@ import { nameFailure } from '../failure.ts'
 import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
+import { renderRun } from '../run-text.ts'
 
 type Options = {
   readonly plan?: string
@@ -60,7 +61,7 @@ export function enforceCommand(context: CliContext): Command {
           : await enforceFile(request, approved)
       progress.end()
       const head = printTreeHead(await treeHead(db))
-      context.out(options.output === 'json' ? renderJson(result, head) : renderText(result, head))
+      context.out(options.output === 'json' ? renderJson(result, head) : renderRun(result, head))
       if (result.refused.some(({ code }) => code === 'not_approved')) {
         context.err(
           'to approve: retentiond plan -o plan.json, read it, then: retentiond approve plan.json\n',
@@ -71,34 +72,9 @@ export function enforceCommand(context: CliContext): Command {
     })
 }
 
-function renderText(result: RunResult, head: string): string {
-  const lines = result.rules.map((rule) =>
-    [
-      `  ${rule.rule}: ${rowCount(rule.rows)}`,
-      ...(rule.childRows > 0 ? [`${rowCount(rule.childRows)} along`] : []),
-      ...(rule.left > 0 ? [`${rule.left} left: locked by others, or refused by a constraint`] : []),
-      ...(rule.error === null ? [] : [`stopped: ${rule.error.message}`]),
-    ].join(', '),
-  )
-  const refused = result.refused.map(({ rule, message }) => `  ${rule}: refused: ${message}`)
-  const nothing = lines.length === 0 && result.exit === EXIT.done ? ['  nothing was due'] : []
-  return [
-    `run ${result.run}: ${result.outcome}`,
-    ...lines,
-    ...refused,
-    ...nothing,
-    `journal ${head}`,
-    '',
-  ].join('\n')
-}
-
 function withoutFrames(error: unknown): ToldError {
   const { at: _frames, ...told } = tell(nameFailure(error))
   return told
-}
-
-function rowCount(rows: number): string {
-  return `${rows} ${rows === 1 ? 'row' : 'rows'}`
 }
 
 function renderJson(result: RunResult, head: string): string {

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { renderRun } from '../../src/cli/run-text.ts'
+import type { RuleOutcome } from '../../src/enforce/rule.ts'
+import type { RunResult } from '../../src/enforce/run.ts'
+
+function outcome(parts: Partial<RuleOutcome>): RuleOutcome {
+  const none = { rows: 0, childRows: 0, batches: 0, refusedRows: 0, left: 0, error: null }
+  return { rule: 'visit', ...none, ...parts }
+}
+
+function rendered(parts: Partial<RunResult>): readonly string[] {
+  const result: RunResult = {
+    run: 'R',
+    outcome: 'done',
+    rules: [],
+    refused: [],
+    exit: 0,
+    error: null,
+    ...parts,
+  }
+  return renderRun(result, 'HEAD').split('\n')
+}
+
+test('a run ends with the head of the journal on a line of its own', () => {
+  const lines = rendered({ rules: [outcome({ rows: 1, childRows: 2 })] })
+
+  expect(lines).toEqual(['run R: done', '  visit: 1 row, 2 rows along', 'journal HEAD', ''])
+})
+
+test('rows that a stopped run leaves are said to be for the next one, and not to be locked', () => {
+  const rules = [outcome({ rows: 500, left: 40 })]
+
+  expect(rendered({ outcome: 'stopped', rules })[1]).toBe(
+    '  visit: 500 rows, 40 left for the next run',
+  )
+  expect(rendered({ outcome: 'partial', rules })[1]).toBe(
+    '  visit: 500 rows, 40 left: locked by others, or refused by a constraint',
+  )
+})
+
+test('only a run that is done says that nothing was due', () => {
+  expect(rendered({})).toContain('  nothing was due')
+  expect(rendered({ outcome: 'stopped' })).toContain('  stopped before anything was done')
+  for (const text of rendered({ outcome: 'failed' })) expect(text).not.toContain('nothing was')
+})
