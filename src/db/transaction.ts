@@ -55,7 +55,7 @@ async function within<DB, T>(
 
 /**
  * Pins what a statement's meaning depends on, for this transaction only, so that nothing leaks
- * through a pooler: the text form of keys, the search path, and row security, which would otherwise
+ * through a pooler: the text form of keys and types, the search path, and row security, which would otherwise
  * hide rows in silence. A commit must survive a crash once it was answered, so a
  * weaker level becomes `on`; a stronger one of the server stays.
  */
@@ -70,6 +70,7 @@ async function pinSession<DB>(trx: Transaction<DB>, timeouts: Timeouts): Promise
     IntervalStyle: 'iso_8601',
     bytea_output: 'hex',
     extra_float_digits: '1',
+    quote_all_identifiers: 'off',
     row_security: 'off',
   }
   const names = Object.keys(settings)
