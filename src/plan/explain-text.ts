@@ -28,7 +28,7 @@ const EN: Sentences = {
   start: (rule) =>
     rule.startDay === null
       ? `The period starts at ${rule.startsAt}, which gives no day.`
-      : `The period started on ${rule.startDay} (latest ${rule.startsAt}, in ${rule.zone}).`,
+      : `The period started on ${rule.startDay} (${rule.startsAt}, in ${rule.zone}).`,
   end: (rule) =>
     `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${rule.mayGoFrom ?? ''} on.`,
   verdict: {
@@ -61,7 +61,7 @@ const FR: Sentences = {
   start: (rule) =>
     rule.startDay === null
       ? `Le délai part de ${rule.startsAt}, qui ne donne aucun jour.`
-      : `Le délai a commencé le ${rule.startDay} (dernière valeur de ${rule.startsAt}, fuseau ${rule.zone}).`,
+      : `Le délai a commencé le ${rule.startDay} (${rule.startsAt}, fuseau ${rule.zone}).`,
   end: (rule) =>
     `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${rule.mayGoFrom ?? ''}.`,
   verdict: {
