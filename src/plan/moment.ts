@@ -52,10 +52,19 @@ export function dayOf(value: Value, frame: Frame, law: Law): RawBuilder<unknown>
     case 'local':
       return sql`${value}::date`
     case 'instant':
-      return sql`(${value} at time zone ${law.rule.zone}::text)::date`
+      return sql`(${convertible(value)} at time zone ${law.rule.zone}::text)::date`
     default:
       return frame satisfies never
   }
+}
+
+/** At the ends of what PostgreSQL can hold it knows no local time, and would fail the whole census. */
+function convertible(instant: Value): Value {
+  return sql`case
+    when isfinite(${instant})
+    then least(greatest(${instant}, '4000-01-01 BC UTC'::timestamptz), '200000-01-01 UTC'::timestamptz)
+    else ${instant}
+  end`
 }
 
 function rangeOf(frame: Frame, boundary: Boundary): Range {
