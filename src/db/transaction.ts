@@ -55,9 +55,9 @@ async function within<DB, T>(
 
 /**
  * Pins what a statement's meaning depends on, for this transaction only, so that nothing leaks
- * through a pooler: the text form of keys and types, the search path, and row security, which would otherwise
- * hide rows in silence. A commit must survive a crash once it was answered, so a
- * weaker level becomes `on`; a stronger one of the server stays.
+ * through a pooler: the text form of keys and types, the search path, and row security, which would
+ * otherwise hide rows in silence. A commit must survive a crash once it was answered, so a weaker
+ * level becomes `on`; a stronger one of the server stays.
  */
 async function pinSession<DB>(trx: Transaction<DB>, timeouts: Timeouts): Promise<void> {
   const settings: Readonly<Record<string, string>> = {

@@ -1,0 +1,52 @@
+import { planDigest, type Plan, type PlannedRule } from '../../src/plan/plan.ts'
+
+const DIGEST = 'd'.repeat(64)
+
+/** A planned rule that differs from a plain one by `changes`. */
+export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
+  return {
+    rule: 'contract',
+    title: 'Contracts',
+    source: null,
+    digest: DIGEST,
+    table: 'crm.contract',
+    action: 'purge',
+    mode: 'enforce',
+    keep: '5 years',
+    today: '2026-11-22',
+    firstDayNotDue: '2021-11-22',
+    counts: {
+      due: 100,
+      blocked: 0,
+      deciding: 0,
+      done: 0,
+      running: 400,
+      open: 0,
+      implausible: 0,
+      neverExpires: 0,
+      outside: 0,
+    },
+    children: [],
+    oldestDueMonths: 61,
+    limits: { maxRows: 50_000, maxPercent: 25 },
+    columns: [],
+    refusal: null,
+    ...changes,
+  }
+}
+
+/** A plan, with its digest, that differs from a plain one by `changes`. */
+export function planWith(changes: Partial<Omit<Plan, 'digest'>> = {}): Plan {
+  const plan = {
+    enforceable: true,
+    createdAt: '2026-11-22T10:00:00.000000Z',
+    asOf: null,
+    database: { name: 'crm', systemIdentifier: '7500000000000000001' },
+    policyDigest: 'a'.repeat(64),
+    catalogFingerprint: 'b'.repeat(64),
+    tables: [{ table: 'crm.contract', fingerprint: 'c'.repeat(64) }],
+    rules: [plannedRule()],
+    ...changes,
+  }
+  return { ...plan, digest: planDigest(plan) }
+}
