@@ -1,7 +1,12 @@
 /** One rule of a run: stretch after stretch until a pass over the whole table finds nothing to do. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
-import { DatabaseError, RefusedError, TransientDatabaseError } from '../base/errors.ts'
+import {
+  DatabaseError,
+  RefusedError,
+  RetentionError,
+  TransientDatabaseError,
+} from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
@@ -140,7 +145,8 @@ async function persist<T>(tools: RuleTools, batch: () => Promise<T>): Promise<T>
     try {
       return await batch()
     } catch (error) {
-      const named = classify(error)
+      // What we have named already stays so, whatever state of PostgreSQL lies below it.
+      const named = error instanceof RetentionError ? error : classify(error)
       if (!(named instanceof TransientDatabaseError) || attempt === MOST_ATTEMPTS) throw named
       tools.log.warn(
         { attempt, reason: named.message },
