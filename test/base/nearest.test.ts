@@ -6,7 +6,7 @@ test.for([
   ['two letters swapped', 'tabel', 'table'],
   ['another case', 'Then', 'then'],
   ['a hyphen for an underscore', 'max-rows', 'max_rows'],
-])('%s is understood', ([_, written, meant]) => {
+])('%s is understood', ([, written, meant]) => {
   expect(closest(written ?? '', ['keep', 'table', 'then', 'max_rows'])).toBe(meant)
 })
 
