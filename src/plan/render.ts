@@ -1,10 +1,19 @@
+import { visible } from '../policy/visible.ts'
 import { rowsPlanned, willAct, type Plan, type PlannedRule } from './plan.ts'
 
 const WIDTH = 100
 
 /** Renders a plan to be read in a minute on a terminal of 100 columns. */
 export function renderPlan(plan: Plan): string {
-  return `${[...header(plan), '', ...table(plan.rules), '', ...plan.rules.flatMap(paragraph), ...closing(plan)].join('\n')}\n`
+  const lines = [
+    ...header(plan).flatMap((line) => wrap(line, '')),
+    '',
+    ...table(plan.rules),
+    '',
+    ...plan.rules.flatMap(paragraph),
+    ...closing(plan),
+  ]
+  return `${lines.join('\n')}\n`
 }
 
 function header(plan: Plan): readonly string[] {
@@ -26,8 +35,8 @@ function table(rules: readonly PlannedRule[]): readonly string[] {
     ...rules.map((rule): Cells => {
       const { counts } = rule
       return [
-        rule.rule,
-        rule.table,
+        visible(rule.rule),
+        visible(rule.table),
         rule.mode === 'report' ? `${rule.action}*` : rule.action,
         rule.keep,
         number(counts.due),
@@ -38,17 +47,34 @@ function table(rules: readonly PlannedRule[]): readonly string[] {
       ]
     }),
   ]
-  const widths = rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? []
-  return rows.map((row) => clip(row.map((cell, at) => pad(cell, widths[at] ?? 0, at)).join('  ')))
+  const widths = fit(
+    rows[0]?.map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0))) ?? [],
+  )
+  return rows.map((row) =>
+    clip(row.map((cell, at) => pad(cell, widths[at] ?? 0, at)).join(GAP), WIDTH),
+  )
+}
+
+const GAP = '  '
+
+/** Takes from the two names what the numbers need, so that a long name cuts no number off. */
+function fit(widths: readonly number[]): readonly number[] {
+  const [rule = 0, governed = 0, ...others] = widths
+  const room = Math.max(
+    16,
+    WIDTH - others.reduce((sum, width) => sum + width, GAP.length * (widths.length - 1)),
+  )
+  const forRule = Math.min(rule, Math.max(Math.floor(room / 2), room - governed))
+  return [forRule, Math.min(governed, room - forRule), ...others]
 }
 
 function pad(cell: string, width: number, at: number): string {
-  return at < 4 ? cell.padEnd(width) : cell.padStart(width)
+  return at < 4 ? clip(cell, width).padEnd(width) : cell.padStart(width)
 }
 
-function clip(line: string): string {
+function clip(line: string, width: number): string {
   const trimmed = line.trimEnd()
-  return trimmed.length <= WIDTH ? trimmed : `${trimmed.slice(0, WIDTH - 1)}…`
+  return trimmed.length <= width ? trimmed : `${trimmed.slice(0, width - 1)}…`
 }
 
 function paragraph(rule: PlannedRule): readonly string[] {
@@ -136,10 +162,13 @@ function number(value: number): string {
   return String(value).replaceAll(/\B(?=(\d{3})+$)/g, ' ')
 }
 
+/** Breaks text between words, and a word that is longer than a line wherever the line ends. */
 function wrap(text: string, indent: string): readonly string[] {
   const lines: string[] = []
   let line = indent
-  for (const word of text.split(' ')) {
+  for (const word of visible(text)
+    .split(' ')
+    .flatMap((each) => pieces(each, WIDTH - indent.length - 2))) {
     if (line.length + word.length + 1 > WIDTH && line.trim() !== '') {
       lines.push(line)
       line = `${indent}  `
@@ -147,4 +176,10 @@ function wrap(text: string, indent: string): readonly string[] {
     line = line.trim() === '' ? `${line}${word}` : `${line} ${word}`
   }
   return [...lines, line]
+}
+
+function pieces(word: string, length: number): readonly string[] {
+  return word.length <= length
+    ? [word]
+    : [word.slice(0, length), ...pieces(word.slice(length), length)]
 }
