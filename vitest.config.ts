@@ -21,6 +21,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.pg.test.ts', 'test/container/**'],
+          // A guard against hanging, not a measurement: a machine may be busy with other things.
+          testTimeout: 60_000,
         },
       },
       withPostgres(15),
