@@ -7,6 +7,8 @@ import type { Log } from '../base/log.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { approvals, enforceNow } from '../enforce/requests.ts'
+import { printTreeHead } from '../journal/merkle.ts'
+import { treeHead } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { requireSoundJournal } from '../journal/sound.ts'
 import { makePlan } from '../plan/make.ts'
@@ -127,6 +129,8 @@ async function runScheduled(
       await approvals(db, set),
     )
     for (const refusal of result.refused) log.warn(refusal, 'rule refused')
+    // The one thing to keep where nobody of the database can write: the log is shipped away.
+    log.info({ journal: printTreeHead(await treeHead(db)) }, 'journal head')
     if (result.error !== null) logFailure(log, sound, result.error)
   } catch (error) {
     logFailure(log, sound, error)

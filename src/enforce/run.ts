@@ -1,7 +1,7 @@
 /** One run: the lease, then rule after rule in the order of the plan, with its start and end in the journal. */
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../base/clock.ts'
-import { EXIT, LeaseError, RefusedError, type ExitStatus } from '../base/errors.ts'
+import { EXIT, LeaseError, RefusedError, tell, type ExitStatus } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Catalog } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
@@ -186,7 +186,8 @@ async function runRule(
       rowsAllowed: Math.min(fitted.rule.limits.maxRows, Math.ceil(rowsPlanned(planned) * GROWTH)),
     },
   )
-  request.log.info({ run, ...outcome }, 'rule ended')
+  const error = outcome.error === null ? null : tell(outcome.error)
+  request.log.info({ run, ...outcome, error }, 'rule ended')
   return outcome
 }
 
