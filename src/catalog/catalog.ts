@@ -68,6 +68,8 @@ export type UniqueKey = {
   readonly columns: readonly string[]
   /** All columns are not null: the key names every row. */
   readonly total: boolean
+  /** Nulls count as the same: unique nulls not distinct. */
+  readonly nullsEqual: boolean
 }
 
 export type ForeignKey = {

@@ -74,29 +74,37 @@ function reportForgotten(
   )
 }
 
-/** Refuses unique keys of several columns that would be the same in every row. */
+/** Refuses to write the same into a whole unique key of every row. */
 function reportUniform(masks: readonly FittedMask[], table: Table, report: Report): void {
-  const uniform = new Set(
-    masks.filter(({ written }) => isUniform(written)).map(({ column }) => column.name),
-  )
-  for (const { name, columns } of table.keys) {
-    const [first, ...more] = columns
-    if (first === undefined || more.length === 0) continue
-    if (!columns.every((column) => uniform.has(column))) continue
+  for (const { name, columns, nullsEqual } of table.keys) {
+    const written = masks.filter(({ column }) => columns.includes(column.name))
+    const [first] = written
+    if (first === undefined || written.length < columns.length) continue
+    if (!written.every((mask) => isUniform(mask.written, nullsEqual))) continue
+    const text = written.some(({ column }) => column.category === 'S')
     report(
-      ['then', 'anonymise', first],
+      ['then', 'anonymise', first.column.name],
       'mask_not_unique',
-      `${columns.join(', ')} are unique together (${name}): a second row could not have the same values`,
-      'use a template with {key} for one of them',
+      columns.length === 1
+        ? `${first.column.name} is unique (${name}): a second row could not have the same value`
+        : `${columns.join(', ')} are unique together (${name}): a second row could not have the same values`,
+      text ? 'use a template with {key}' : 'keep a column of it, or purge the row instead',
     )
   }
 }
 
-/** True if every row gets the same value; nulls do not count, which are never the same. */
-function isUniform(written: FittedMask['written']): boolean {
-  return (
-    written.kind === 'constant' || (written.kind === 'template' && !written.text.includes('{key}'))
-  )
+/** True if every row gets the same value. */
+function isUniform(written: FittedMask['written'], nullsEqual: boolean): boolean {
+  switch (written.kind) {
+    case 'nothing':
+      return nullsEqual
+    case 'constant':
+      return true
+    case 'template':
+      return !written.text.includes('{key}')
+    default:
+      return written satisfies never
+  }
 }
 
 /** Keys, links and generated columns: named by the plan, not by the policy. */
@@ -167,16 +175,6 @@ function fits(
     )
   }
   const varies = written.kind === 'template' && written.text.includes('{key}')
-  const unique = table.keys.find(
-    (key) => key.columns.length === 1 && key.columns[0] === column.name,
-  )
-  if (unique !== undefined && !varies) {
-    return refuse(
-      'mask_not_unique',
-      `${column.name} is unique (${unique.name}): a second row could not have the same value`,
-      'use a template with {key}',
-    )
-  }
   if (written.kind === 'template' && column.category !== 'S') {
     return refuse(
       'mask_not_text',

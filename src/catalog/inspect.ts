@@ -120,7 +120,8 @@ const keys = sql`
     'name', named.relname,
     'primary', indisprimary,
     'columns', key.names,
-    'total', key.total
+    'total', key.total,
+    'nullsEqual', indnullsnotdistinct
   ) order by indisprimary desc, key.total desc, named.relname), '[]')
   from pg_index
   join pg_class as named on named.oid = indexrelid

@@ -26,6 +26,10 @@ beforeAll(async () => {
     );
     create unique index customer_ref on crm.customer (ref);
     create table crm.visit (id int primary key, customer_ref text references crm.customer (ref));
+    create table crm.badge (
+      id int primary key, started date, number int unique nulls not distinct,
+      hall text, seat text, unique nulls not distinct (hall, seat)
+    );
     create table crm.account (email text not null unique, started date, name text)`)
 })
 
@@ -142,7 +146,20 @@ test('columns of a unique key cannot all become the same in every row', async ()
     maskRule({ ...KEPT, first: '{ constant: A }', last: '{ constant: B }' }),
   )
   expect(problems).toEqual([
-    'crm.yaml:19:16 mask_not_unique: first, last are unique together (customer_first_last_key): a second row could not have the same values > use a template with {key} for one of them',
+    'crm.yaml:19:16 mask_not_unique: first, last are unique together (customer_first_last_key): a second row could not have the same values > use a template with {key}',
+  ])
+})
+
+test('nulls that count as the same are as little unique as a constant', async () => {
+  const problems = await fitting.problems(`  - id: rule
+    table: crm.badge
+    start: started
+    keep: 1 year
+    then: { anonymise: { number: nothing, hall: nothing, seat: { constant: A }, started: { keep: a } } }
+`)
+  expect(problems).toEqual([
+    'crm.yaml:10:49 mask_not_unique: hall, seat are unique together (badge_hall_seat_key): a second row could not have the same values > use a template with {key}',
+    'crm.yaml:10:34 mask_not_unique: number is unique (badge_number_key): a second row could not have the same value > keep a column of it, or purge the row instead',
   ])
 })
 

@@ -152,6 +152,17 @@ test('each right that is taken away again is missed', async () => {
   expect(survivors).toEqual([])
 })
 
+test('rights on tables are worth nothing without the use of their schema', async () => {
+  await takeRightsAway()
+  await fitting.run(`grant all on all tables in schema crm, "order" to ${fitting.role}`)
+  for (const schema of ['crm', '"order"']) {
+    const problems = await fitting.problems(RULES, 'asked')
+    expect(problems).not.toEqual([])
+    await fitting.run(`grant usage on schema ${schema} to ${fitting.role}`)
+  }
+  expect(await fitting.problems(RULES, 'asked')).toEqual([])
+})
+
 test('a rule that only reports asks for the right to read, and a plan needs no more', async () => {
   await takeRightsAway()
   const reporting = RULES.replaceAll('mode: enforce', 'mode: report')
