@@ -2,6 +2,7 @@ import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
 import { columnsRead, type PolicySet, type Rule } from '../policy/policy.ts'
 import type { Catalog, Table } from './catalog.ts'
+import { reportUnknownEquality } from './fit-equality.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
 import { fitReferences } from './fit-references.ts'
 import { fitStart } from './fit-start.ts'
@@ -43,6 +44,8 @@ function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule 
   const masks = fitMasks(rule, table, report)
   const references = fitReferences(rule, table, catalog, report)
   if (problems.length > before || key === undefined || start === undefined) return undefined
+  reportUnknownEquality({ rule, table, key, start, ...references }, report)
+  if (problems.length > before) return undefined
   return { rule, table, key, start, masks, maskDigest: maskDigest(masks), ...references }
 }
 
