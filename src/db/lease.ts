@@ -8,6 +8,7 @@ import { sql, type Transaction } from 'kysely'
 import { LeaseError } from '../base/errors.ts'
 import type { Db } from './connect.ts'
 import type { OwnTables } from './schema.ts'
+import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 import { inTransaction } from './transaction.ts'
 
 export type Lease = { readonly token: bigint; readonly holder: string }
@@ -15,32 +16,45 @@ export type Lease = { readonly token: bigint; readonly holder: string }
 /** How long a lease holds without renewal: longer than any one statement may take. */
 export const LEASE_SECONDS = 120
 
-/** Takes the lease, or says who holds it and since when. */
+/**
+ * Takes the lease, or says who holds it and since when. One that ran out while a batch of its holder
+ * is at work is held until that batch has ended.
+ */
 export async function takeLease(db: Db, holder: string): Promise<Lease> {
-  return inTransaction(db, async (trx) => {
-    const { rows } = await sql<{ token: bigint }>`
-      update retentiond.lease
-      set
-        token = token + 1,
-        holder = ${holder},
-        acquired_at = clock_timestamp(),
-        expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
-      where holder is null or expires_at < clock_timestamp()
-      returning token`.execute(trx)
-    const [row] = rows
-    if (row !== undefined) return { token: row.token, holder }
-    const held = await trx
-      .selectFrom('retentiond.lease')
-      .select(['holder', 'acquired_at'])
-      .executeTakeFirst()
-    throw new LeaseError(
-      'LEASE_HELD',
-      `${held?.holder ?? 'another instance'} holds the lease since ${held?.acquired_at ?? 'just now'}`,
-      {
-        remedy: `wait for it to finish; a lease that is not renewed ends after ${LEASE_SECONDS} s`,
-      },
-    )
-  })
+  const token = await tryLease(db, holder)
+  if (token !== null) return { token, holder }
+  const held = await db
+    .selectFrom('retentiond.lease')
+    .select(['holder', 'acquired_at'])
+    .executeTakeFirst()
+  throw new LeaseError(
+    'LEASE_HELD',
+    `${held?.holder ?? 'another instance'} holds the lease since ${held?.acquired_at ?? 'just now'}`,
+    {
+      remedy: `wait for it to finish; a lease that is not renewed ends after ${LEASE_SECONDS} s`,
+    },
+  )
+}
+
+/** The new token, or null if somebody else holds the lease. */
+async function tryLease(db: Db, holder: string): Promise<bigint | null> {
+  try {
+    return await inTransaction(db, async (trx) => {
+      const { rows } = await sql<{ token: bigint }>`
+        update retentiond.lease
+        set
+          token = token + 1,
+          holder = ${holder},
+          acquired_at = clock_timestamp(),
+          expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
+        where holder is null or expires_at < clock_timestamp()
+        returning token`.execute(trx)
+      return rows[0]?.token ?? null
+    })
+  } catch (error) {
+    if (sqlstateOf(error) === SQLSTATE.lockNotAvailable) return null
+    throw error
+  }
 }
 
 /**
