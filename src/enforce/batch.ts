@@ -18,7 +18,8 @@
 import { randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
-import { Bug, RefusedError, RetentionError, EXIT } from '../base/errors.ts'
+import { Bug, RefusedError, RetentionError, EXIT, tell } from '../base/errors.ts'
+import type { Log } from '../base/log.ts'
 import { printTable, sameTable, type TableName } from '../base/names.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
@@ -36,6 +37,7 @@ import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { proveClock, type ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
+import { lockJournal } from './ended.ts'
 import * as statements from './statements.ts'
 
 export type BatchStep =
@@ -57,6 +59,7 @@ export type BatchTools = {
   readonly signer: Signer
   readonly lease: Lease
   readonly started: ClockReading
+  readonly log: Log
   /** Told after each step, inside the transaction. */
   readonly onStep: (step: BatchStep) => void | Promise<void>
 }
@@ -339,12 +342,21 @@ function limitReached({ fitted }: BatchOrder): LimitReachedError {
 
 /**
  * After a lost answer to COMMIT the entry decides: its bytes in the journal mean that the rows are
- * gone. Never retried blindly.
+ * gone. The server may still be committing, so the head is waited for first. If that cannot be
+ * learnt the batch counts as lost; the end of the run sums up what the journal holds.
  */
-async function wasCommitted({ db }: BatchTools, { appended }: Trace): Promise<boolean> {
+async function wasCommitted({ db, log }: BatchTools, { appended }: Trace): Promise<boolean> {
   if (appended === null) return true
-  const entry = await findEntryBySeq(db, appended.seq)
-  return entry !== null && Buffer.compare(entry.body, appended.body) === 0
+  try {
+    return await inTransaction(db, async (trx) => {
+      await lockJournal(trx)
+      const entry = await findEntryBySeq(trx, appended.seq)
+      return entry !== null && Buffer.compare(entry.body, appended.body) === 0
+    })
+  } catch (error) {
+    log.warn({ reason: tell(error) }, 'what became of a batch could not be learnt')
+    return false
+  }
 }
 
 async function all(

@@ -7,7 +7,6 @@ import {
   RetentionError,
   TransientDatabaseError,
 } from '../base/errors.ts'
-import type { Log } from '../base/log.ts'
 import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
@@ -44,7 +43,6 @@ export type RuleOrder = BatchOrder & {
 }
 
 export type RuleTools = BatchTools & {
-  readonly log: Log
   /** Aborted: the batch in hand is the last. */
   readonly signal: AbortSignal
   readonly onProgress: (progress: Progress) => void

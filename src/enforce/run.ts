@@ -10,7 +10,7 @@ import type { Db } from '../db/connect.ts'
 import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, RunOutcome, Trigger } from '../journal/entry.ts'
-import { newestPolicyEntry, totalsOfRun, unfinishedRuns } from '../journal/read.ts'
+import { newestPolicyEntry, unfinishedRuns } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { newestEntryMs, requireSoundHead } from '../journal/sound.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
@@ -21,6 +21,7 @@ import { willAct, rowsPlanned, type Plan, type PlannedRule, type Refusal } from 
 import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
 import { putInEffect } from './approve.ts'
+import { endRun } from './ended.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -91,14 +92,7 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
 /** Every run has an end: those that a crash cut short get theirs now, with what they committed. */
 async function closeInterrupted(request: RunRequest): Promise<void> {
   for (const unfinished of await unfinishedRuns(request.db)) {
-    const totals = await totalsOfRun(request.db, unfinished)
-    await append(request, {
-      type: 'run',
-      phase: 'end',
-      run: unfinished.run,
-      outcome: 'interrupted',
-      totals,
-    })
+    await endRun(request, unfinished, 'interrupted')
     request.log.warn({ run: unfinished.run }, 'an interrupted run was closed in the journal')
   }
 }
@@ -106,7 +100,7 @@ async function closeInterrupted(request: RunRequest): Promise<void> {
 type Held = { readonly started: ClockReading; readonly lease: RuleTools['lease'] }
 
 async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
-  const { db, plan, log } = request
+  const { plan, log } = request
   const run = randomUUID()
   const start = await append(request, {
     type: 'run',
@@ -130,13 +124,7 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     failure = { error }
   }
   const outcome = outcomeOf(request, rules, failure)
-  await append(request, {
-    type: 'run',
-    phase: 'end',
-    run,
-    outcome,
-    totals: await totalsOfRun(db, { run, seq: start.seq }),
-  })
+  await endRun(request, { run, seq: start.seq }, outcome)
   log.info({ run, outcome }, 'run ended')
   return {
     run,
