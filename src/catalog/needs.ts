@@ -23,7 +23,11 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
     ...fitted.children.flatMap(({ table, key, foreignKeys }) => [
       select(
         table,
-        [...names(key), ...foreignKeys.flatMap((each) => each.fromColumns)],
+        [
+          ...names(key),
+          ...foreignKeys.flatMap((each) => each.fromColumns),
+          ...table.inbound.flatMap((each) => each.toColumns),
+        ],
         'to count the rows that go along',
       ),
       lock(table, key, 'to lock the rows that go along'),

@@ -18,7 +18,7 @@ rules:
     start: { latest: crm.contract.ended, by: { customer: id } }
     keep: 10 years
     then: { anonymise: { name: nothing } }
-    references: { crm.contract: own_rule, crm.exchange: with_parent }
+    references: { crm.contract: own_rule, crm.exchange: with_parent, crm.scan: with_parent }
   - id: contract
     table: crm.contract
     start: { latest: crm.contract.ended, via: crm.customer, by: { customer: customer } }
@@ -30,10 +30,12 @@ const TABLES = `
   create schema crm;
   create table crm.customer (id int primary key, name text);
   create table crm.contract (id int primary key, customer int references crm.customer, ended date, note text);
-  create table crm.exchange (id int primary key, customer int references crm.customer, body text);
+  create table crm.exchange (id int primary key, customer int references crm.customer, code text unique, body text);
+  create table crm.scan (id int primary key, exchange text references crm.exchange (code), body text);
   insert into crm.customer select n, 'A' from generate_series(1, 10) as n;
   insert into crm.contract select n, n, '2001-01-01' from generate_series(1, 10) as n;
-  insert into crm.exchange select n, n from generate_series(1, 10) as n`
+  insert into crm.exchange select n, n, n from generate_series(1, 10) as n;
+  insert into crm.scan select n, n from generate_series(1, 10) as n`
 
 const STATE = `
   select 'customer' as of, id, ctid::text, xmin::text, xmax::text from crm.customer union all
