@@ -219,11 +219,20 @@ export interface Tap extends AsyncDisposable {
   at(messages: number, act: () => void): void
   /** Lets nothing through any more, in the direction of the program, until `at` is called again. */
   mute(): void
+  /** Cuts the link at the next commit, which reaches the server when the returned function is called. */
+  delayCommit(): Promise<() => void>
 }
 
-async function openTap(url: string): Promise<Tap> {
+/** Opens a link to the server of `url`. */
+export async function openTap(url: string): Promise<Tap> {
   const target = new URL(url)
-  const state = { messages: 0, muted: false, at: Infinity, act: () => {} }
+  const state = {
+    messages: 0,
+    muted: false,
+    at: Infinity,
+    act: () => {},
+    late: (_commit: () => void): boolean => false,
+  }
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
     const upstream = dial(Number(target.port), target.hostname)
@@ -231,7 +240,14 @@ async function openTap(url: string): Promise<Tap> {
       sockets.add(socket)
       socket.on('error', () => {}).on('close', () => sockets.delete(socket))
     }
+    let orphaned = false
     client.on('data', (data) => {
+      const isCommit = data.toString('latin1').toLowerCase().includes('commit\0')
+      if (isCommit && state.late(() => upstream.write(data))) {
+        orphaned = true
+        client.destroy()
+        return
+      }
       upstream.write(data)
       state.messages += 1
       if (state.messages === state.at) state.act()
@@ -239,7 +255,9 @@ async function openTap(url: string): Promise<Tap> {
     upstream.on('data', (data) => {
       if (!state.muted) client.write(data)
     })
-    client.on('close', () => upstream.destroy())
+    client.on('close', () => {
+      if (!orphaned) upstream.destroy()
+    })
     upstream.on('close', () => client.destroy())
   })
   server.listen(0, '127.0.0.1')
@@ -254,6 +272,14 @@ async function openTap(url: string): Promise<Tap> {
     mute: () => {
       state.muted = true
     },
+    delayCommit: async () =>
+      new Promise((resolve) => {
+        state.late = (commit) => {
+          state.late = () => false
+          resolve(commit)
+          return true
+        }
+      }),
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()
       server.close()

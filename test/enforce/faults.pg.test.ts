@@ -5,6 +5,7 @@ import { parseEntry } from '../../src/journal/entry.ts'
 import { readEntries } from '../../src/journal/read.ts'
 import { test, type Bed } from '../support/bed.ts'
 import { openLink, STEPS, terminate, type Cut, type Link } from '../support/faults.ts'
+import { openTap } from './crash-stage.ts'
 
 const SCHEMA = `
   create schema site;
@@ -193,5 +194,39 @@ async function quiet(bed: Bed): Promise<void> {
        where usename = '${bed.roles.daemon}' and state <> 'idle'`,
     )
     busy = row?.busy ?? 0
+  }
+}
+
+test('a commit that ends after its link was cut is waited for, and not taken for a failure', async ({
+  bed,
+}) => {
+  await openCase(bed, 'purge')
+  const url = new URL(bed.database.urlOf(bed.roles.daemon))
+  await using tap = await openTap(url.href)
+  url.host = tap.host
+  await using through = connect(url.href, { max: 4 })
+  const late: Promise<() => void>[] = []
+
+  const running = bed.enforce({
+    db: through.db,
+    onStep: inSecondBatch('journalled', () => {
+      late.push(tap.delayCommit())
+    }),
+  })
+  await waitsForAnother(bed)
+  for (const commit of await Promise.all(late)) commit()
+
+  expect(await running).toMatchObject({ outcome: 'done', rules: [{ rows: 20 }] })
+  expect(await journalled(bed)).toBe(20)
+})
+
+/** Returns when a session of the program waits for a transaction. */
+async function waitsForAnother(bed: Bed): Promise<void> {
+  let found: readonly unknown[] = []
+  while (found.length === 0) {
+    found = await bed.rows(
+      `select from pg_stat_activity
+       where usename = '${bed.roles.daemon}' and wait_event = 'transactionid'`,
+    )
   }
 }
