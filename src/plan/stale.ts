@@ -16,7 +16,7 @@ export type Found = {
 
 /** Refuses a plan that does not fit any more, and says everything that moved. */
 export function refuseStale(approved: Plan, found: Found): void {
-  if (!approved.enforceable) {
+  if (!approved.enforceable || approved.asOf !== null) {
     throw new RefusedError(`a plan as of ${approved.asOf ?? 'another day'} cannot be carried out`, {
       remedy: 'make a plan without --as-of',
     })
