@@ -31,14 +31,14 @@ export type View = {
   readonly level: number
   /**
    * Rules that will have acted before this one in the same run, for a plan that says what the run
-   * would do. Empty for the run itself, which asks what is true.
+   * would do. Null for the run itself, which asks what is true.
    */
-  readonly earlier: ReadonlyMap<string, Pick<View, 'fitted' | 'boundary'>>
+  readonly earlier: ReadonlyMap<string, Pick<View, 'fitted' | 'boundary'>> | null
 }
 
 /** Asks about the row `row` as things are. */
 export function viewOf(fitted: FittedRule, boundary: Boundary): View {
-  return { fitted, boundary, row: 'row', level: 0, earlier: new Map() }
+  return { fitted, boundary, row: 'row', level: 0, earlier: null }
 }
 
 /** True of a row of the rule's record class whose retention has ended. */
@@ -169,7 +169,7 @@ function staysFor(view: View, key: ForeignKey, row: string): RawBuilder<boolean>
   const itself = sameTable(key.from, key.to)
     ? sql`not ${sameRow(keyColumnsOf(view.fitted, key.to), blocker, row)}`
     : sql`true`
-  const gone = [...view.earlier.values()]
+  const gone = [...(view.earlier?.values() ?? [])]
     .filter(
       ({ fitted }) => sameTable(fitted.table, key.from) && fitted.rule.action.kind === 'purge',
     )
@@ -178,7 +178,7 @@ function staysFor(view: View, key: ForeignKey, row: string): RawBuilder<boolean>
     )
   // Rows of the same rule go leaves first, pass after pass: at most those that are due.
   const ownGone =
-    view.earlier.size > 0 && sameTable(key.from, view.fitted.table)
+    view.earlier !== null && sameTable(key.from, view.fitted.table)
       ? [isDue({ ...view, row: blocker, level: view.level + 1 })]
       : []
   return conjunction([itself, sql`${disjunction([...gone, ...ownGone])} is not true`])
@@ -203,7 +203,7 @@ function readerWaits(
   const waiting = alias(view, 'reader')
   const { rule, table, key } = reader
   const acted = rule.action.kind === 'purge' ? [] : [isAnonymised(reader, waiting)]
-  const before = view.earlier.get(rule.id)
+  const before = view.earlier?.get(rule.id)
   const willAct =
     before === undefined
       ? []
