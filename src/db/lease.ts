@@ -13,8 +13,11 @@ import { inTransaction } from './transaction.ts'
 
 export type Lease = { readonly token: bigint; readonly holder: string }
 
-/** How long a lease holds without renewal: longer than any one statement may take. */
-export const LEASE_SECONDS = 120
+/**
+ * How long a lease holds without renewal. Short, so that a crashed enforcer is soon followed; a batch
+ * that takes longer keeps others out by its row lock.
+ */
+export const LEASE_SECONDS = 30
 
 /**
  * Takes the lease, or says who holds it and since when. One that ran out while a batch of its holder
