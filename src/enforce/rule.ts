@@ -10,7 +10,7 @@ import {
 import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
-import { inSnapshot, inTransaction } from '../db/transaction.ts'
+import { inSnapshot } from '../db/transaction.ts'
 import { isActionable, viewOf } from '../plan/due.ts'
 import {
   actOnStretch,
@@ -19,7 +19,6 @@ import {
   type BatchResult,
   type BatchTools,
 } from './batch.ts'
-import { unmarkGone } from './statements.ts'
 
 export type RuleOutcome = {
   readonly rule: string
@@ -72,10 +71,6 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
       tally.refusedRows = 0
       await sweep(tools, order, tally)
       if (tally.rows === before) break
-    }
-    if (order.fitted.rule.action.kind === 'anonymise') {
-      // In a transaction of ours: the text of a key depends on the session.
-      await inTransaction(tools.db, async (trx) => unmarkGone(order.fitted).execute(trx))
     }
     return { rule, ...tally, left: await countActionable(tools, order), error: null }
   } catch (error) {

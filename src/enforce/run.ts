@@ -22,6 +22,7 @@ import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
 import { putInEffect } from './approve.ts'
 import { endRun } from './ended.ts'
+import { unmarkGone } from './statements.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -120,6 +121,7 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
       if (!willAct(planned) || request.signal.aborted) continue
       rules.push(await runRule(request, held, planned, run))
     }
+    await unmarkWhatIsGone(request)
   } catch (error) {
     failure = { error }
   }
@@ -133,6 +135,18 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     refused: refusedRules(plan),
     exit: exitOf(outcome),
     error: failure?.error ?? null,
+  }
+}
+
+/** A marker is a key in clear: it goes when the application deletes the row, be anything due or not. */
+async function unmarkWhatIsGone({ db, rules, signal }: RunRequest): Promise<void> {
+  const anonymising = rules.filter(
+    ({ rule }) => rule.mode === 'enforce' && rule.action.kind === 'anonymise',
+  )
+  for (const fitted of anonymising) {
+    if (signal.aborted) return
+    // In a transaction of ours: the text of a key depends on the session.
+    await inTransaction(db, async (trx) => unmarkGone(fitted).execute(trx))
   }
 }
 

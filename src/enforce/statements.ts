@@ -324,13 +324,11 @@ export function unmark(table: Child['table'], rows: Given): RawBuilder<unknown> 
       and marker.key = array[${sql.join(parts.map((part) => sql`cast(${part} as text)`))}]`
 }
 
-/** Removes markers of rows that the application deleted since. */
-export function unmarkGone(governed: GovernedRule): RawBuilder<unknown> {
-  const { table, key, rule } = governed
+/** Removes the markers of rows of the table that are not there any more, whichever rule set them. */
+export function unmarkGone({ table, key }: GovernedRule): RawBuilder<unknown> {
   return sql`
     delete from retentiond.anonymised as marker
     where marker.table_oid = ${table.oid}::oid
-      and marker.rule = ${rule.id}
       and not exists (
         select from ${tableId(table)} as row where ${keyArray(key, 'row')} = marker.key
       )`
