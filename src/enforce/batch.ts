@@ -184,11 +184,24 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   return { kind: 'done', rows: keys.length, children, spared, cursor, atEnd }
 }
 
+/**
+ * How long a batch waits for locks in all, once it holds one that somebody may wait for: less than
+ * deadlock_timeout (1 s), after which PostgreSQL ends one of two sessions that wait for each other,
+ * and it may be the application's. Each wait alone being shorter is not enough: they add up.
+ */
+const LOCK_WAITS_MS = 800
+
+/** A lock that is not contended may still take a moment to be handed over. */
+const LEAST_WAIT_MS = 50
+
 /** Takes a lock on every table the rule reaches, by name, so that two enforcers never cross. */
 async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Promise<void> {
   const names = fitted.reaches.toSorted((one, other) =>
     printTable(one) < printTable(other) ? -1 : 1,
   )
+  const each = Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / names.length))
+  // It stays so to the end: from here on a batch skips what is locked and waits for nothing.
+  await sql`select set_config('lock_timeout', ${String(each)}::text, true)`.execute(trx)
   for (const name of names) {
     await lockFor(fitted, name).execute(trx)
   }
