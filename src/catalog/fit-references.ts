@@ -113,7 +113,9 @@ function orderChildren(walk: Walk): readonly Child[] {
       return children
     }
     const key = fitKey(table, ['references', printTable(table)], walk.report)
-    if (key !== undefined) children.push({ table, key, foreignKeys: keysInto(table, placed) })
+    const foreignKeys = keysInto(table, placed)
+    if (foreignKeys.length > 1) reportTwoParents(walk, table, foreignKeys)
+    if (key !== undefined) children.push({ table, key, foreignKeys })
     placed.push(table)
   }
   return children
@@ -121,6 +123,16 @@ function orderChildren(walk: Walk): readonly Child[] {
 
 function keysInto(table: Table, targets: readonly Table[]): readonly ForeignKey[] {
   return table.outbound.filter((key) => targets.some((target) => sameTable(target, key.to)))
+}
+
+/** A row with two parents would go with the first that is due, while the other one stays. */
+function reportTwoParents(walk: Walk, table: Table, keys: readonly ForeignKey[]): void {
+  walk.report(
+    ['references', printTable(table)],
+    'child_with_two_parents',
+    `${printTable(table)} refers by ${keys.map((key) => key.name).join(' and ')} to rows that go: one of its parents could stay`,
+    'give it a rule of its own; this version lets a row go along with one parent only',
+  )
 }
 
 function reportCycle(walk: Walk, tables: readonly Table[]): void {
