@@ -3,49 +3,12 @@ import { ConditionShape, ScalarShape, readCondition } from './condition.ts'
 import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
 import type { FaultParams } from './fields.ts'
-import {
-  field,
-  readDay,
-  readSchedule,
-  readSentinels,
-  readTemplate,
-  readText,
-  readZone,
-} from './fields.ts'
-import { readColumn, readId, readTable, readTableColumn } from './name.ts'
+import { Column, Day, Id, Table, TableColumn, Text, Zone, mapping } from './document-parts.ts'
+import { field, readSchedule, readSentinels, readTemplate } from './fields.ts'
+import { readColumn, readTable } from './name.ts'
 import { PERIOD_PATTERN, readPeriod } from './period.ts'
 import type { Link, Reference } from './policy.ts'
 
-/**
- * A mapping that accepts no other key. The message of its unknown keys is the list of the known
- * ones: issues.ts makes the sentence, and zod gives it nothing else to go by.
- */
-function mapping<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$strict> {
-  return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : undefined,
-  })
-}
-
-const Text = field(readText, z.string().min(1))
-const Id = field(readId, z.string().meta({ pattern: '^[a-z][a-z0-9_-]{0,62}$' }))
-const Zone = field(readZone, z.string().meta({ examples: ['Europe/Paris', 'UTC'] }))
-const Day = field(readDay, z.string().meta({ format: 'date' }))
-const Column = field(readColumn, z.string().min(1))
-const Table = field(
-  readTable,
-  z
-    .string()
-    .min(3)
-    .meta({ examples: ['crm.customer'] }),
-)
-const TableColumn = field(
-  readTableColumn,
-  z
-    .string()
-    .min(5)
-    .meta({ examples: ['crm.contract.ended_on'] }),
-)
 const Filter = field(readCondition, ConditionShape)
 const Days = z.array(z.string())
 

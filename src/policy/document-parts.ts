@@ -1,0 +1,35 @@
+/** The small shapes of which the documents of a policy are made. */
+import { z } from 'zod'
+import { field, readDay, readText, readZone } from './fields.ts'
+import { readColumn, readId, readTable, readTableColumn } from './name.ts'
+
+/**
+ * A mapping that accepts no other key. The message of its unknown keys is the list of the known
+ * ones: issues.ts makes the sentence, and zod gives it nothing else to go by.
+ */
+export function mapping<S extends z.ZodRawShape>(shape: S): z.ZodObject<S, z.core.$strict> {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys' ? Object.keys(shape).join(' ') : undefined,
+  })
+}
+
+export const Text = field(readText, z.string().min(1))
+export const Id = field(readId, z.string().meta({ pattern: '^[a-z][a-z0-9_-]{0,62}$' }))
+export const Zone = field(readZone, z.string().meta({ examples: ['Europe/Paris', 'UTC'] }))
+export const Day = field(readDay, z.string().meta({ format: 'date' }))
+export const Column = field(readColumn, z.string().min(1))
+export const Table = field(
+  readTable,
+  z
+    .string()
+    .min(3)
+    .meta({ examples: ['crm.customer'] }),
+)
+export const TableColumn = field(
+  readTableColumn,
+  z
+    .string()
+    .min(5)
+    .meta({ examples: ['crm.contract.ended_on'] }),
+)
