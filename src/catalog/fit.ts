@@ -2,6 +2,7 @@ import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
 import { columnsRead, type PolicySet, type Rule } from '../policy/policy.ts'
 import type { Catalog, Table } from './catalog.ts'
+import { companionsOf, type Companions } from './fit-companions.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
 import { fitReferences } from './fit-references.ts'
@@ -10,7 +11,7 @@ import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-ta
 import type { FittedRule, FittedStart, Reader } from './fitted.ts'
 import { grantFor, isMet, needsOf } from './needs.ts'
 
-type UnreadRule = Omit<FittedRule, 'readers' | 'reaches'>
+type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | keyof Companions>
 
 /**
  * Fits every rule of the set to the catalog, in the order of the set, or says everything that does
@@ -58,6 +59,7 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
     all.flatMap((reader) => readersOf(table, reader, fitted)),
   )
   const { start } = fitted
+  const companions = companionsOf(fitted, all)
   const reaches: readonly TableName[] = [
     fitted.table,
     ...fitted.children.map((child) => child.table),
@@ -65,8 +67,9 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
     ...(start.kind === 'event' ? [start.source] : []),
     ...(start.kind === 'event' && start.guard.kind === 'common parent' ? [start.guard.table] : []),
     ...readers.map(({ reader }) => reader.table),
+    ...companions.closed,
   ]
-  return { ...fitted, readers, reaches: distinctTables(reaches) }
+  return { ...fitted, ...companions, readers, reaches: distinctTables(reaches) }
 }
 
 /** How `reader` comes to rows of `table` for its period starts and links, if it does. */

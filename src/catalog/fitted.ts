@@ -12,9 +12,18 @@ export type FittedRule = GovernedRule & {
   readonly blockers: readonly Blocker[]
   /** Rules that read a period start or a link from rows this rule destroys. */
   readonly readers: readonly Reader[]
+  /** Tables closed to writers for each batch: they decide, and no row lock keeps changes away. */
+  readonly closed: readonly Table[]
+  /** Other rules on this table: a row in their class is kept until they have ended too. */
+  readonly rivals: readonly StartedRule[]
+  /** Rules on this table that act instead of this one on a row that is due under both. */
+  readonly superseding: readonly StartedRule[]
   /** Every table whose shape this rule depends on; its fingerprint is checked in every batch. */
   readonly reaches: readonly TableName[]
 }
+
+/** A rule by which a row of its table is due or not. */
+export type StartedRule = GovernedRule & Pick<FittedRule, 'start'>
 
 /** The part of a fitted rule that says which rows it governs and what it does to them. */
 export type GovernedRule = {

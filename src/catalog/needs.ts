@@ -17,6 +17,7 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
   const all = [
     ...governedNeeds(fitted),
     ...startNeeds(fitted),
+    ...fitted.closed.map((table) => close(table)),
     ...fitted.blockers.map(({ key, table }) =>
       select(table, key.fromColumns, 'to see whether a row still refers to one that is due'),
     ),
@@ -107,14 +108,7 @@ function guardNeeds(start: Extract<FittedStart, { kind: 'event' }>): readonly Ne
       ]
     }
     case 'table':
-      return [
-        {
-          table: start.source,
-          right: 'update',
-          columns: [],
-          why: 'to close the table to writers for the length of a batch: no foreign key keeps new related rows away',
-        },
-      ]
+      return [close(start.source)]
     default:
       return start.guard satisfies never
   }
@@ -122,6 +116,15 @@ function guardNeeds(start: Extract<FittedStart, { kind: 'event' }>): readonly Ne
 
 function select(table: Table, columns: readonly string[], why: string): Need {
   return { table, right: 'select', columns: [...new Set(columns)], why }
+}
+
+function close(table: Table): Need {
+  return {
+    table,
+    right: 'update',
+    columns: [],
+    why: 'to close the table to writers for the length of a batch: no foreign key keeps new related rows away',
+  }
 }
 
 function lock(table: Table, columns: readonly Pick<Column, 'name'>[], why: string): Need {

@@ -209,9 +209,11 @@ async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Pro
 
 function lockFor(fitted: FittedRule, name: TableName): RawBuilder<unknown> {
   const { start, table, children } = fitted
-  const closed = start.kind === 'event' && start.guard.kind === 'table'
+  const unguarded = start.kind === 'event' && start.guard.kind === 'table' ? [start.source] : []
   // A share lock lets our own rows go: a transaction does not stand in its own way.
-  if (closed && sameTable(start.source, name)) return statements.closeToWriters(name)
+  if ([...unguarded, ...fitted.closed].some((closed) => sameTable(closed, name))) {
+    return statements.closeToWriters(name)
+  }
   if (sameTable(table, name)) return statements.closeShape(fitted)
   const isChild = children.some((child) => sameTable(child.table, name))
   return isChild ? statements.closeChildShape(name) : statements.holdShape(name)

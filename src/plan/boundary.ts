@@ -1,4 +1,5 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
+import { invariant } from '../base/errors.ts'
 import type { Period, Rule } from '../policy/policy.ts'
 import type { FittedRule, Moment } from '../catalog/fitted.ts'
 
@@ -26,6 +27,15 @@ export type Boundary = {
   readonly instant: Range
   /** For timestamps without time zone, by the zone of their wall clock. */
   readonly local: ReadonlyMap<string, Range>
+  /** Of the other rules that decide about the same rows, by their ids. */
+  readonly others: ReadonlyMap<string, Boundary>
+}
+
+/** The boundary of a rule that decides beside the one it was read for. */
+export function boundaryOf(boundary: Boundary, { rule }: Pick<FittedRule, 'rule'>): Boundary {
+  const other = boundary.others.get(rule.id)
+  invariant(other !== undefined, `no boundary was read for rule ${rule.id}`)
+  return { ...other, others: boundary.others }
 }
 
 type BoundaryRow = {
@@ -39,8 +49,21 @@ type BoundaryRow = {
   readonly local_before: string
 }
 
-/** Computes the boundary of a rule; one statement, which reads no table. */
+/** Computes the boundary of a rule and of those that decide beside it. Reads no table. */
 export async function readBoundary(
+  db: QueryExecutorProvider,
+  fitted: Pick<FittedRule, 'rule' | 'start' | 'rivals' | 'superseding'>,
+  cutoff: Cutoff,
+): Promise<Boundary> {
+  const others = new Map<string, Boundary>()
+  for (const other of [...fitted.rivals, ...fitted.superseding]) {
+    others.set(other.rule.id, await readOne(db, other, cutoff))
+  }
+  return { ...(await readOne(db, fitted, cutoff)), others }
+}
+
+/** One statement, which reads no table. */
+async function readOne(
   db: QueryExecutorProvider,
   fitted: Pick<FittedRule, 'rule' | 'start'>,
   cutoff: Cutoff,
@@ -81,10 +104,10 @@ export async function readBoundary(
       ${asClock(sql`case when zone = ${rule.zone}::text then first_day::timestamp else ${lateLocalBefore} end`)} as local_before
     from bounds
     cross join unnest(${zones}::text[]) as zone`.execute(db)
-  return boundaryOf(rows)
+  return assembled(rows)
 }
 
-function boundaryOf(rows: readonly BoundaryRow[]): Boundary {
+function assembled(rows: readonly BoundaryRow[]): Boundary {
   const [first] = rows
   if (first === undefined) throw new RangeError('PostgreSQL returned no boundary')
   return {
@@ -95,6 +118,7 @@ function boundaryOf(rows: readonly BoundaryRow[]): Boundary {
     local: new Map(
       rows.map((row) => [row.zone, { from: row.local_from, before: row.local_before }]),
     ),
+    others: new Map(),
   }
 }
 

@@ -10,18 +10,25 @@ import {
   isDeciding,
   isDone,
   isDue,
+  isHeld,
   isInClass,
+  isKept,
+  isSuperseded,
   type View,
 } from './due.ts'
 import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
 
 /**
- * Every row of the governed table, counted once: `due` may be acted on now, `blocked` and
- * `deciding` are due and spared, `done` were anonymised before, `running` end later, `open` and
- * `neverExpires` have no end, `outside` are rows that the rule does not speak of.
+ * Every row of the governed table, counted once: `due` may be acted on now; due and
+ * spared are `held`, `superseded` (a later phase or a purge acts instead), `kept` (another rule that
+ * reaches the record ends later), `blocked` and `deciding`. `done` were anonymised before, `running`
+ * end later, `open` and `neverExpires` have no end, `outside` are rows that the rule does not speak of.
  */
 export type Verdict =
   | 'due'
+  | 'held'
+  | 'superseded'
+  | 'kept'
   | 'blocked'
   | 'deciding'
   | 'done'
@@ -41,6 +48,9 @@ export type Census = {
 
 const NONE: Readonly<Record<Verdict, number>> = {
   due: 0,
+  held: 0,
+  superseded: 0,
+  kept: 0,
   blocked: 0,
   deciding: 0,
   done: 0,
@@ -86,6 +96,9 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
       when ${isDue(view)} then
         case
           when ${isDone(view)} then 'done'
+          when ${isHeld(view)} then 'held'
+          when ${isSuperseded(view)} then 'superseded'
+          when ${isKept(view)} then 'kept'
           when ${isBlocked(view)} then 'blocked'
           when ${isDeciding(view)} then 'deciding'
           else 'due'

@@ -6,7 +6,14 @@ import { sql, type RawBuilder } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
-import type { Child, FittedRule, FittedStart, GovernedRule, Reader } from '../catalog/fitted.ts'
+import type {
+  Child,
+  FittedRule,
+  FittedStart,
+  GovernedRule,
+  Reader,
+  StartedRule,
+} from '../catalog/fitted.ts'
 import {
   columnId,
   conjunction,
@@ -15,7 +22,7 @@ import {
   tableId,
   type KeyColumn,
 } from '../db/governed.ts'
-import type { Boundary } from './boundary.ts'
+import { boundaryOf, type Boundary } from './boundary.ts'
 import { matches } from './condition.ts'
 import { isUnmasked } from './mask.ts'
 import { isPast, type Law } from './moment.ts'
@@ -36,29 +43,39 @@ export type View = {
   readonly earlier: ReadonlyMap<string, Pick<View, 'fitted' | 'boundary'>> | null
 }
 
+/** What is asked of a row by time alone. */
+type Asked = Pick<View, 'boundary' | 'row' | 'level'> & { readonly fitted: StartedRule }
+
 /** Asks about the row `row` as things are. */
 export function viewOf(fitted: FittedRule, boundary: Boundary): View {
   return { fitted, boundary, row: 'row', level: 0, earlier: null }
 }
 
 /** True of a row of the rule's record class whose retention has ended. */
-export function isDue(view: View): RawBuilder<boolean> {
+export function isDue(view: Asked): RawBuilder<boolean> {
   return conjunction([isInClass(view), hasEnded(view)])
 }
 
 /** True of a row that the rule speaks of. */
-export function isInClass({ fitted: { rule, table }, row }: View): RawBuilder<boolean> {
+export function isInClass({ fitted: { rule, table }, row }: Asked): RawBuilder<boolean> {
   return rule.where === null ? sql<boolean>`true` : matches(rule.where, table, row)
 }
 
 /** True of a due row that a batch may act on now. */
 export function isActionable(view: View): RawBuilder<boolean> {
   // One `not exists` each, which PostgreSQL turns into an anti-join; it cannot do that with an `or`.
-  const hindrances = [isDone(view), ...blockers(view), ...waitingReaders(view)]
+  const hindrances = [
+    isDone(view),
+    isHeld(view),
+    ...superseding(view),
+    ...keepers(view),
+    ...blockers(view),
+    ...waitingReaders(view),
+  ]
   return conjunction([isDue(view), ...hindrances.map((hindrance) => sql`not ${hindrance}`)])
 }
 
-function hasEnded(view: View): RawBuilder<boolean> {
+function hasEnded(view: Asked): RawBuilder<boolean> {
   const { start } = view.fitted
   const law = { rule: view.fitted.rule, boundary: view.boundary }
   if (start.kind === 'column') {
@@ -83,7 +100,7 @@ function isPastEvent(start: EventStart, law: Law, event: string): RawBuilder<boo
 }
 
 function anyEvent(
-  view: View,
+  view: Asked,
   start: EventStart,
   condition: RawBuilder<unknown>,
 ): RawBuilder<boolean> {
@@ -123,6 +140,59 @@ function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> 
     )
     and not ${isUnmasked(governed, row)}
   )`
+}
+
+/** True of a row that an open hold covers. */
+export function isHeld(_view: View): RawBuilder<boolean> {
+  return sql<boolean>`false`
+}
+
+/** True of a row on which a later phase, or a rule that purges, acts instead. */
+export function isSuperseded(view: View): RawBuilder<boolean> {
+  return disjunction(superseding(view))
+}
+
+function superseding(view: View): readonly RawBuilder<boolean>[] {
+  const acting = view.fitted.superseding.map(
+    (other) => sql<boolean>`${isDueUnder(view, other)} is true`,
+  )
+  const purged = earlierPurges(view).map(
+    (earlier) => sql<boolean>`${isActionable({ ...view, ...earlier })} is true`,
+  )
+  return [...acting, ...purged]
+}
+
+/** Rules that purge rows of the same table before this one, in a plan: a row goes, and counts, once. */
+function earlierPurges({ earlier, fitted }: View): readonly Pick<View, 'fitted' | 'boundary'>[] {
+  const before = [...(earlier?.values() ?? [])]
+  const own = before.findIndex((each) => each.fitted.rule.id === fitted.rule.id)
+  return (own < 0 ? before : before.slice(0, own)).filter(
+    (each) =>
+      sameTable(each.fitted.table, fitted.table) && each.fitted.rule.action.kind === 'purge',
+  )
+}
+
+/** True of a row that another rule keeps: it is reached by that rule, which has not ended yet. */
+export function isKept(view: View): RawBuilder<boolean> {
+  return disjunction(keepers(view))
+}
+
+function keepers(view: View): readonly RawBuilder<boolean>[] {
+  return view.fitted.rivals.map((rival) => isKeptBy(view, rival, view.row))
+}
+
+/** Anonymised by the rival, the row may have lost what told the end: it has ended all the same. */
+function isKeptBy(view: View, rival: StartedRule, row: string): RawBuilder<boolean> {
+  const asked = { ...view, fitted: rival, boundary: boundaryOf(view.boundary, rival), row }
+  const over = [
+    hasEnded(asked),
+    ...(rival.rule.action.kind === 'purge' ? [] : [isAnonymised(rival, row)]),
+  ]
+  return sql<boolean>`(${isInClass(asked)} is true and ${disjunction(over)} is not true)`
+}
+
+function isDueUnder(view: View, other: StartedRule): RawBuilder<boolean> {
+  return isDue({ ...view, fitted: other, boundary: boundaryOf(view.boundary, other) })
 }
 
 /** True of a row to which a row with a rule of its own still refers. */
@@ -295,7 +365,7 @@ function lastOf([first, ...rest]: Path): ForeignKey {
   return rest.at(-1) ?? first
 }
 
-function alias({ level }: View, name: string): string {
+function alias({ level }: Pick<View, 'level'>, name: string): string {
   return level === 0 ? name : `${name}_at_${level}`
 }
 

@@ -33,6 +33,9 @@ const EN: Sentences = {
     `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${rule.mayGoFrom ?? ''} on.`,
   verdict: {
     due: () => 'VERDICT: due. The next run of the rule acts on it.',
+    held: () => 'VERDICT: due, but spared: a hold covers it.',
+    superseded: () => 'VERDICT: due. Another phase or rule acts on it instead.',
+    kept: () => 'VERDICT: due, but spared: another rule that reaches it ends later.',
     blocked: (rule) =>
       `VERDICT: due, but spared: rows of ${list(rule.blockedBy)} still refer to it, and have a rule of their own.`,
     deciding: (rule) =>
@@ -66,6 +69,9 @@ const FR: Sentences = {
     `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${rule.mayGoFrom ?? ''}.`,
   verdict: {
     due: () => 'VERDICT : échu. La prochaine exécution de la règle agit.',
+    held: () => 'VERDICT : échu, mais épargné : un gel le couvre.',
+    superseded: () => 'VERDICT : échu. Une autre phase ou règle agit à sa place.',
+    kept: () => "VERDICT : échu, mais épargné : une autre règle qui l'atteint finit plus tard.",
     blocked: (rule) =>
       `VERDICT : échu, mais épargné : des lignes de ${list(rule.blockedBy)} s'y réfèrent encore et ont leur propre règle.`,
     deciding: (rule) =>
@@ -100,7 +106,15 @@ function duration(keep: string): string {
 }
 
 /** Verdicts of which the dates say something: there is a period, and it has an end. */
-const DATED: ReadonlySet<Verdict> = new Set(['due', 'blocked', 'deciding', 'running'])
+const DATED: ReadonlySet<Verdict> = new Set([
+  'due',
+  'held',
+  'superseded',
+  'kept',
+  'blocked',
+  'deciding',
+  'running',
+])
 
 /** Renders an explanation for a terminal, in the language of the reader. */
 export function renderExplanation(explanation: Explanation, language: Language): string {

@@ -113,6 +113,7 @@ const NO_BOUNDARY: Boundary = {
   date: { from: '', before: '' },
   instant: { from: '', before: '' },
   local: new Map(),
+  others: new Map(),
 }
 
 function isAbove(view: View, child: Child, given: RawBuilder<unknown>): RawBuilder<boolean> {

@@ -25,6 +25,9 @@ const plannedRule = z.strictObject({
   firstDayNotDue: day,
   counts: z.strictObject({
     due: count,
+    held: count,
+    superseded: count,
+    kept: count,
     blocked: count,
     deciding: count,
     done: count,

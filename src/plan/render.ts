@@ -41,7 +41,7 @@ function table(rules: readonly PlannedRule[]): readonly string[] {
         rule.keep,
         number(counts.due),
         number(rowsPlanned(rule) - counts.due),
-        number(counts.blocked + counts.deciding),
+        number(counts.held + counts.kept + counts.blocked + counts.deciding),
         number(counts.running + counts.open),
         number(counts.neverExpires + counts.implausible),
       ]
@@ -81,6 +81,9 @@ function paragraph(rule: PlannedRule): readonly string[] {
   const { counts } = rule
   const lines = [
     ...dueLines(rule),
+    ...said(counts.held, 'due but spared: held'),
+    ...said(counts.superseded, 'due, and left to another phase or rule that acts on them instead'),
+    ...said(counts.kept, 'due but spared: another rule that reaches them ends later'),
     ...said(counts.blocked, 'due but spared: rows with a rule of their own still refer to them'),
     ...said(counts.deciding, 'due but spared: they still decide about other records'),
     ...said(counts.running, 'kept: their period runs'),

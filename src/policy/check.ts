@@ -20,7 +20,6 @@ export function checkSet(
   const problems = [
     ...repeatedPolicies(policies),
     ...repeatedRules(rules),
-    ...tablesGovernedTwice(rules),
     ...sourcesConfused(rules),
     ...childrenClaimed(rules),
     ...(incomplete ? [] : childrenWithoutRule(rules)),
@@ -49,15 +48,6 @@ function repeatedRules(rules: readonly Rule[]): readonly Problem[] {
     const message = `the rule ${again.id} is already at ${placeOf(first.source, ['id'])}`
     const remedy = 'the journal knows rules by id: choose another'
     return again.source.problem(['id'], { code: 'duplicate_rule', message, remedy })
-  })
-}
-
-function tablesGovernedTwice(rules: readonly Rule[]): readonly Problem[] {
-  return pairs(rules, (rule) => printTable(rule.table)).map(([first, again]) => {
-    const at = placeOf(first.source, ['table'])
-    const message = `${printTable(again.table)} is already governed by rule ${first.id} at ${at}`
-    const remedy = 'this version has one rule for a table: merge them'
-    return again.source.problem(['table'], { code: 'table_governed_twice', message, remedy })
   })
 }
 

@@ -11,6 +11,8 @@ export function ruleDigest(rule: Omit<Rule, 'digest' | 'source'>): string {
   return digestOf({
     format: 'retentiond rule 1',
     id: rule.id,
+    // What is absent is left out, so that a rule which does not use a newer field keeps its digest.
+    ...(rule.phase !== null && { phase: { ...rule.phase } }),
     table: { ...rule.table },
     zone: rule.zone,
     where: rule.where && conditionJson(rule.where),

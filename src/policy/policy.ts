@@ -24,6 +24,8 @@ export type Policy = {
 export type Rule = {
   /** Unique in the set; the name of the rule in plans and in the journal, for ever. */
   readonly id: string
+  /** Which phase of a rule with phases this is, and the id of that rule; null for a rule without. */
+  readonly phase: { readonly rule: string; readonly number: number; readonly of: number } | null
   /** The id of the policy that holds the rule. */
   readonly policy: string
   readonly title: string

@@ -29,6 +29,7 @@ export function resolveRule(
   const faults: Fault[] = []
   const merged: Omit<Rule, 'digest' | 'source'> = {
     id: document.id,
+    phase: null,
     policy: policy.policy,
     title: document.title ?? document.id,
     register: registerOf(document),

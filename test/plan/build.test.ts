@@ -13,6 +13,7 @@ const BOUNDARY: Boundary = {
   date: { from: '1990-01-01', before: '2025-11-22' },
   instant: { from: '1990-01-01 00:00:00+00', before: '2025-11-22 00:00:00+00' },
   local: new Map(),
+  others: new Map(),
 }
 
 type Counts = Partial<Census['counts']>

@@ -18,6 +18,9 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     counts: {
       due: 100,
       blocked: 0,
+      held: 0,
+      superseded: 0,
+      kept: 0,
       deciding: 0,
       done: 0,
       running: 400,

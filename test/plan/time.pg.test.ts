@@ -312,7 +312,11 @@ async function ask(
 ): Promise<readonly boolean[]> {
   const fitted = fittedFor(question, frame)
   const at = `${oracle.printMicros(question.cutoff)}Z`
-  const boundary = await readBoundary(db, fitted, { kind: 'instant', at })
+  const boundary = await readBoundary(
+    db,
+    { ...fitted, rivals: [], superseding: [] },
+    { kind: 'instant', at },
+  )
   const type = sql.id({ date: 'date', instant: 'timestamptz', local: 'timestamp' }[frame.kind])
   const { rows } = await sql<{ past: boolean }>`
     select ${isPast(sql`record.at`, frame, { rule: fitted.rule, boundary })} as past
