@@ -43,6 +43,9 @@ function sourcesToClose(fitted: Started, others: readonly Started[]): readonly T
 function isSameReading(one: FittedStart, other: FittedStart): boolean {
   if (one.kind === 'column' || other.kind === 'column') return false
   const spelt = (start: typeof one): string =>
-    JSON.stringify(start.links.map((link) => [link.source.name, link.own.name]).toSorted())
+    start.links
+      .map((link) => JSON.stringify([link.source.name, link.own.name]))
+      .toSorted()
+      .join()
   return sameTable(one.source, other.source) && spelt(one) === spelt(other)
 }

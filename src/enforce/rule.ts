@@ -11,7 +11,8 @@ import { tableId } from '../db/governed.ts'
 import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
-import { isActionable, viewOf } from '../plan/due.ts'
+import { viewOf } from '../plan/due.ts'
+import { isActionable } from '../plan/hindrance.ts'
 import {
   actOnStretch,
   LimitReachedError,

@@ -18,7 +18,9 @@ import {
   type KeyColumn,
 } from '../db/governed.ts'
 import type { Boundary } from '../plan/boundary.ts'
-import { anyGoing, isActionable, refersTo, viewOf } from '../plan/due.ts'
+import { viewOf } from '../plan/due.ts'
+import { anyGoing, refersTo } from '../plan/going.ts'
+import { isActionable } from '../plan/hindrance.ts'
 import { isUnmasked, maskValue } from '../plan/mask.ts'
 
 export type EventStart = Extract<FittedStart, { kind: 'event' }>

@@ -3,19 +3,17 @@ import { printTable } from '../base/names.ts'
 import type { FittedStart } from '../catalog/fitted.ts'
 import { columnId, conjunction, tableId } from '../db/governed.ts'
 import { matches } from './condition.ts'
+import { isDue, isInClass, type View } from './due.ts'
+import { goesWithAny } from './going.ts'
 import {
-  goesWithAny,
   isActionable,
   isBlocked,
   isDeciding,
   isDone,
-  isDue,
   isHeld,
-  isInClass,
   isKept,
   isSuperseded,
-  type View,
-} from './due.ts'
+} from './hindrance.ts'
 import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
 
 /**

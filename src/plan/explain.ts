@@ -15,7 +15,9 @@ import {
 import { printPeriod } from '../policy/period.ts'
 import { firstInstantOf, periodOf, readBoundary, type Boundary, type Cutoff } from './boundary.ts'
 import { judged, type Verdict } from './census.ts'
-import { anyGoing, hindering, viewOf, type View } from './due.ts'
+import { viewOf, type View } from './due.ts'
+import { anyGoing } from './going.ts'
+import { hindering } from './hindrance.ts'
 
 export type Explanation = {
   readonly table: string
