@@ -2,14 +2,25 @@ import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
 import type { Action, Condition, Policy, Rule, Scalar, Start } from './policy.ts'
 
+type UndigestedRule = Omit<Rule, 'digest' | 'source'>
+
 /**
- * Digests the resolved values that decide what a rule destroys and when. Titles, owners, the register
- * and the place in a file are left out: a corrected title must not void an approval. The format's
- * name is part of what is hashed, so that a later format can't meet the digest of an older one.
+ * Digests the resolved values that decide what a rule destroys. Titles, owners, the register and the
+ * place in a file are left out, and so are schedule and batch, which say only how a run goes about
+ * it: none of them must void an approval. The format's name is part of what is hashed, so that a
+ * later format can't meet the digest of an older one.
  */
-export function ruleDigest(rule: Omit<Rule, 'digest' | 'source'>): string {
-  return digestOf({
-    format: 'retentiond rule 1',
+export function ruleDigest(rule: UndigestedRule): string {
+  return digestOf({ format: 'retentiond rule 2', ...basisJson(rule), keep: { ...rule.keep } })
+}
+
+/** Digests everything of the rule but its period: two rules of one basis differ in that alone. */
+export function ruleBasis(rule: UndigestedRule): string {
+  return digestOf({ format: 'retentiond rule basis 1', ...basisJson(rule) })
+}
+
+function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
+  return {
     id: rule.id,
     // What is absent is left out, so that a rule which does not use a newer field keeps its digest.
     ...(rule.phase !== null && { phase: { ...rule.phase } }),
@@ -17,29 +28,28 @@ export function ruleDigest(rule: Omit<Rule, 'digest' | 'source'>): string {
     zone: rule.zone,
     where: rule.where && conditionJson(rule.where),
     start: startJson(rule.start),
-    keep: { ...rule.keep },
     mode: rule.mode,
-    schedule: rule.schedule && { ...rule.schedule },
     limits: {
       maxRows: scalarJson(rule.limits.maxRows),
       maxPercent: scalarJson(rule.limits.maxPercent),
     },
-    batchRows: rule.batchRows,
     plausibleFrom: rule.plausibleFrom,
     sentinels: { open: asSet(rule.sentinels.open), invalid: asSet(rule.sentinels.invalid) },
     action: actionJson(rule.action),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
-  })
+  }
 }
 
-/** Digests the whole set: the rules by their digests, and what the register says about them. */
+/** Digests the whole set: the rules by their digests, how they run, and what the register says. */
 export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): string {
   return digestOf({
-    format: 'retentiond policy set 1',
+    format: 'retentiond policy set 2',
     policies: asSet(policies.map(({ id, title, owner }): Json => ({ id, title, owner }))),
     rules: asSet(
-      rules.map(({ id, policy, title, register, digest }): Json => {
-        return { id, policy, title, register: register && { ...register }, digest }
+      rules.map((rule): Json => {
+        const { id, policy, title, register, schedule, batchRows, digest } = rule
+        const running = { schedule: schedule && { ...schedule }, batchRows }
+        return { id, policy, title, register: register && { ...register }, ...running, digest }
       }),
     ),
   })
