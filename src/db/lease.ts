@@ -26,13 +26,13 @@ export const LEASE_SECONDS = 30
 export async function takeLease(db: Db, holder: string): Promise<Lease> {
   const token = await tryLease(db, holder)
   if (token !== null) return { token, holder }
-  const held = await db
-    .selectFrom('retentiond.lease')
-    .select(['holder', 'acquired_at'])
-    .executeTakeFirst()
+  const { rows } = await sql<{ holder: string | null; since: string | null }>`
+    select holder, to_char(acquired_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"') as since
+    from retentiond.lease`.execute(db)
+  const [held] = rows
   throw new LeaseError(
     'LEASE_HELD',
-    `${held?.holder ?? 'another instance'} holds the lease since ${held?.acquired_at ?? 'just now'}`,
+    `${held?.holder ?? 'another instance'} holds the lease since ${held?.since ?? 'just now'}`,
     {
       remedy: `wait for it to finish; a lease that is not renewed ends after ${LEASE_SECONDS} s`,
     },
@@ -82,15 +82,19 @@ export async function proveLease(trx: Transaction<OwnTables>, lease: Lease): Pro
 
 /**
  * Extends the lease, or says that it is lost. One that ran out during a long batch is still ours as
- * long as nobody took it: a take-over changes the token.
+ * long as nobody took it: a take-over changes the token. In a transaction of ours, which waits for
+ * a lock on the row no longer than a batch would.
  */
 export async function renewLease(db: Db, lease: Lease): Promise<void> {
-  const { rows } = await sql<{ token: bigint }>`
-    update retentiond.lease
-    set expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
-    where token = ${lease.token}
-    returning token`.execute(db)
-  if (rows.length === 1) return
+  const renewed = await inTransaction(db, async (trx) => {
+    const { rows } = await sql<{ token: bigint }>`
+      update retentiond.lease
+      set expires_at = clock_timestamp() + ${LEASE_SECONDS} * interval '1 second'
+      where token = ${lease.token}
+      returning token`.execute(trx)
+    return rows.length
+  })
+  if (renewed === 1) return
   throw new LeaseError('LEASE_LOST', 'the lease ended or was taken over', {
     remedy: 'another instance goes on; this one stops',
   })
@@ -98,8 +102,10 @@ export async function renewLease(db: Db, lease: Lease): Promise<void> {
 
 /** Gives the lease back, if it is still ours. */
 export async function releaseLease(db: Db, lease: Lease): Promise<void> {
-  await sql`
-    update retentiond.lease
-    set holder = null, expires_at = null
-    where token = ${lease.token}`.execute(db)
+  await inTransaction(db, async (trx) =>
+    sql`
+      update retentiond.lease
+      set holder = null, expires_at = null
+      where token = ${lease.token}`.execute(trx),
+  )
 }

@@ -19,6 +19,7 @@ import {
   type BatchOrder,
   type BatchResult,
   type BatchTools,
+  type Stretch,
 } from './batch.ts'
 
 export type RuleOutcome = {
@@ -91,14 +92,16 @@ function endsRuleOnly(error: unknown): error is Error {
 
 /** One pass over the table in the order of the key. */
 async function sweep(tools: RuleTools, order: RuleOrder, tally: Tally): Promise<void> {
-  let cursor: Parameters<typeof actOnStretch>[2]['cursor'] = null
+  let cursor: Stretch['cursor'] = null
   let limit = order.batchRows
   while (!tools.signal.aborted) {
-    await renewLease(tools.db, tools.lease)
     const rowsLeft = order.rowsAllowed - tally.rows - tally.childRows
-    const result = await persist(tools, () =>
-      actOnStretch(tools, order, { cursor, limit, rowsLeft }),
-    )
+    const stretch: Stretch = { cursor, limit, rowsLeft }
+    const result = await persist(tools, async () => {
+      // Before each attempt: those that failed may have taken longer than a lease holds.
+      await renewLease(tools.db, tools.lease)
+      return actOnStretch(tools, order, stretch)
+    })
     if (result.kind === 'row refused') {
       // Halved until the row is alone; then it is spared and the rest goes on.
       if (result.rows > 1) {

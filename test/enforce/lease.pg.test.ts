@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { LeaseError } from '../../src/base/errors.ts'
+import { LeaseError, TransientDatabaseError } from '../../src/base/errors.ts'
 import { releaseLease, renewLease, takeLease, type Lease } from '../../src/db/lease.ts'
 import type { BatchStep } from '../../src/enforce/batch.ts'
 import { readEntries } from '../../src/journal/read.ts'
@@ -85,7 +85,7 @@ test('a second enforcer is told who holds the lease and since when, and does not
   expect(refusal).toBeInstanceOf(LeaseError)
   expect(refusal).toMatchObject({ code: 'LEASE_HELD', exit: 75 })
   expect((refusal as LeaseError).message).toMatch(
-    /^enforce on one, process 1 holds the lease since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d/,
+    /^enforce on one, process 1 holds the lease since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/,
   )
   expect(await outcomes(bed)).toEqual(['done'])
 })
@@ -176,6 +176,44 @@ test('a lease that was taken over can be neither renewed nor given back by its f
   await renewLease(db, second)
   await releaseLease(db, second)
 })
+
+test('the lease is renewed before each attempt at a batch', async ({ bed }) => {
+  await openVisits(bed, 20)
+  let attempts = 0
+
+  const result = await bed.enforce({
+    onStep: async (step) => {
+      if (step !== 'begun') return
+      attempts += 1
+      if (attempts !== 2) return
+      await expire(bed)
+      throw new TransientDatabaseError('given up')
+    },
+  })
+
+  expect(result).toMatchObject({ outcome: 'done', exit: 0 })
+  expect(await left(bed)).toBe(0)
+})
+
+test.for([
+  ['renewed', renewLease],
+  ['given back', releaseLease],
+] as const)(
+  'a lease is not waited for longer than a batch waits for a lock when it is %s',
+  async ([, change], { bed }) => {
+    await openVisits(bed, 1)
+    const { superuserUrl, superuser } = bed.database
+    const lease = await takeLease(bed.connection.db, 'one')
+    await using other = await openSession(superuserUrl, superuser)
+    await other.send('begin')
+    await other.send('select from retentiond.lease for update')
+
+    await expect(change(bed.connection.db, lease)).rejects.toMatchObject({ code: '55P03' })
+
+    await other.send('rollback')
+    await releaseLease(bed.connection.db, lease)
+  },
+)
 
 test('of many enforcers that come at once, one gets the lease', async ({ bed }) => {
   await openVisits(bed, 1)
