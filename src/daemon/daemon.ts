@@ -4,6 +4,7 @@ import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { Problem } from '../base/problem.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { approvals, enforceNow } from '../enforce/requests.ts'
@@ -32,24 +33,27 @@ export type DaemonOptions = {
   readonly signal: AbortSignal
 }
 
-/** Set once a run found the journal unsound: nothing is destroyed until a person restarts the daemon. */
-type Soundness = { journal: boolean }
+type State = {
+  /** False once a run found it unsound: nothing is destroyed until a person restarts the daemon. */
+  journal: boolean
+  /** The last look found a rule, a reference or an exemption for every table in scope. */
+  covered: boolean
+}
 
 /** Runs until the signal aborts; resolves when everything is closed. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { db, set, log, signal } = options
   await checkMigrated(db)
   await requireSoundJournal(db, options.signer)
-  await logPlan(options)
-
-  const sound: Soundness = { journal: true }
+  const state: State = { journal: true, covered: true }
+  await logPlan(options, state)
   await using http = await openHttp(
-    healthApp(() => readiness(db, sound)),
+    healthApp(() => readiness(db, state)),
     options.listen,
   )
   await using scheduler = openScheduler(
     set.rules,
-    async (ids) => runScheduled(options, sound, ids),
+    async (ids) => runScheduled(options, state, ids),
     options.setAlarm,
   )
   for (const { rules, at } of scheduler.next) log.info({ rules, at }, 'next scheduled run')
@@ -61,8 +65,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
-async function logPlan({ db, set, log }: DaemonOptions): Promise<void> {
-  const { catalog, rules } = await prepare(db, set)
+async function logPlan({ db, set, log }: DaemonOptions, state: State): Promise<void> {
+  const { catalog, rules, findings } = await prepare(db, set)
+  logFindings(log, state, findings)
   if (catalog.database.superuser) {
     log.warn({ role: catalog.database.role }, 'the role is a superuser: it can rewrite the journal')
   }
@@ -72,6 +77,7 @@ async function logPlan({ db, set, log }: DaemonOptions): Promise<void> {
     rules,
     stand: { kind: 'now' },
     approved: await approvals(db, set),
+    findings,
   })
   for (const rule of plan.rules) {
     log.info(
@@ -91,27 +97,36 @@ async function logPlan({ db, set, log }: DaemonOptions): Promise<void> {
   log.info({ plan: plan.digest, cutoff: plan.createdAt }, 'plan')
 }
 
-async function readiness(db: Db, sound: Soundness): Promise<Readiness> {
+/** What has a rule must not wait for what has none, so a finding is said and the run goes on. */
+function logFindings(log: Log, state: State, findings: readonly Problem[]): void {
+  state.covered = findings.length === 0
+  for (const { code, at, path, message, remedy } of findings) {
+    log.warn({ code, at, path, message, remedy }, 'coverage finding')
+  }
+}
+
+async function readiness(db: Db, state: State): Promise<Readiness> {
   const database = await sql`select 1`.execute(db).then(
     () => true,
     () => false,
   )
-  return { database, policies: true, journal: sound.journal }
+  return { database, policies: true, journal: state.journal, covered: state.covered }
 }
 
 /** One scheduled run. What goes wrong is logged; only an unsound journal stops the ones to come. */
 async function runScheduled(
   { db, set, signer, clock, log, signal }: DaemonOptions,
-  sound: Soundness,
+  state: State,
   ids: ReadonlySet<string>,
 ): Promise<void> {
   if (signal.aborted) return
-  if (!sound.journal) {
+  if (!state.journal) {
     log.error({ rules: [...ids] }, 'not run: the journal is not sound; enforcement stays off')
     return
   }
   try {
-    const { catalog, rules } = await prepare(db, set)
+    const { catalog, rules, findings } = await prepare(db, set)
+    logFindings(log, state, findings)
     const result = await enforceNow(
       {
         db,
@@ -131,18 +146,18 @@ async function runScheduled(
     for (const refusal of result.refused) log.warn(refusal, 'rule refused')
     // The one thing to keep where nobody of the database can write: the log is shipped away.
     log.info({ journal: printTreeHead(await treeHead(db)) }, 'journal head')
-    if (result.error !== null) logFailure(log, sound, result.error)
+    if (result.error !== null) logFailure(log, state, result.error)
   } catch (error) {
-    logFailure(log, sound, error)
+    logFailure(log, state, error)
   }
 }
 
-function logFailure(log: Log, sound: Soundness, error: unknown): void {
+function logFailure(log: Log, state: State, error: unknown): void {
   if (error instanceof LeaseError) {
     log.info({ err: tell(error) }, 'another instance is enforcing')
     return
   }
-  if (error instanceof RetentionError && error.exit === EXIT.journalUnsound) sound.journal = false
+  if (error instanceof RetentionError && error.exit === EXIT.journalUnsound) state.journal = false
   if (error instanceof PolicyError) {
     for (const { code, at, path, message, remedy } of error.problems) {
       log.error({ code, at, path, message, remedy }, 'policy problem')

@@ -4,6 +4,8 @@ export type Readiness = {
   readonly database: boolean
   readonly policies: boolean
   readonly journal: boolean
+  /** False is a finding for people: every rule runs all the same. */
+  readonly covered: boolean
 }
 
 /** `/livez`: the process can answer. `/readyz`: it could carry out a run now. */

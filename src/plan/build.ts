@@ -5,7 +5,14 @@ import { printTable } from '../base/names.ts'
 import { printPeriod } from '../policy/period.ts'
 import type { Boundary } from './boundary.ts'
 import type { Census } from './census.ts'
-import { planDigest, rowsPlanned, type Plan, type PlannedRule, type Refusal } from './plan.ts'
+import {
+  planDigest,
+  rowsPlanned,
+  type Plan,
+  type PlannedRule,
+  type Refusal,
+  type Remark,
+} from './plan.ts'
 
 export type Counted = {
   readonly fitted: FittedRule
@@ -13,11 +20,12 @@ export type Counted = {
   readonly census: Census
   /** A person approved this version of the rule. */
   readonly approved: boolean
+  readonly remarks: readonly Remark[]
 }
 
 export type PlanFacts = Pick<
   Plan,
-  'createdAt' | 'asOf' | 'database' | 'policyDigest' | 'catalogFingerprint' | 'tables'
+  'createdAt' | 'asOf' | 'database' | 'policyDigest' | 'catalogFingerprint' | 'tables' | 'remarks'
 >
 
 /** Puts planned rules together. Reads nothing, changes nothing. */
@@ -31,7 +39,7 @@ export function buildPlan(facts: PlanFacts, rules: readonly PlannedRule[]): Plan
 }
 
 /** Decides what a run would do under one rule. Reads nothing, changes nothing. */
-export function planRule({ fitted, boundary, census, approved }: Counted): PlannedRule {
+export function planRule({ fitted, boundary, census, approved, remarks }: Counted): PlannedRule {
   const { rule } = fitted
   return {
     rule: rule.id,
@@ -49,6 +57,7 @@ export function planRule({ fitted, boundary, census, approved }: Counted): Plann
     oldestDueMonths: ageInMonths(census.oldestDue, boundary.today),
     limits: rule.limits,
     columns: columnsOf(fitted),
+    remarks,
     refusal: refusalOf(fitted, census) ?? (approved ? null : unapproved(fitted)),
   }
 }

@@ -12,6 +12,10 @@ const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
 const childRows = z.array(z.strictObject({ table: z.string(), rows: count })).readonly()
 
+const remarks = z
+  .array(z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().nullable() }))
+  .readonly()
+
 const plannedRule = z.strictObject({
   rule: z.string(),
   title: z.string(),
@@ -41,6 +45,7 @@ const plannedRule = z.strictObject({
   oldestDueMonths: count.nullable(),
   limits: z.strictObject({ maxRows: count, maxPercent: z.number() }),
   columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
+  remarks,
   refusal: z
     .strictObject({
       code: z.enum(['over_max_rows', 'over_max_percent', 'records_without_event', 'not_approved']),
@@ -59,6 +64,7 @@ const planFile = z.strictObject({
   catalogFingerprint: digest,
   tables: z.array(z.strictObject({ table: z.string(), fingerprint: digest })).readonly(),
   rules: z.array(plannedRule).readonly(),
+  remarks,
   digest,
 })
 

@@ -1,6 +1,7 @@
 import { sql, type Kysely, type QueryExecutorProvider } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { printTable } from '../base/names.ts'
+import type { Problem } from '../base/problem.ts'
 import type { Catalog, Table } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
@@ -9,7 +10,7 @@ import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
 import { viewOf, type View } from './due.ts'
-import { willAct, type Plan, type PlannedRule } from './plan.ts'
+import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
 export type Stand =
@@ -25,6 +26,8 @@ export type PlanRequest = {
   readonly stand: Stand
   /** Digest of the approved version of each rule; null if the plan is to be approved itself. */
   readonly approved: ReadonlyMap<string, string> | null
+  /** What the policies should cover and do not; none, if nobody looked. */
+  readonly findings?: readonly Problem[]
 }
 
 /** Counts every rule on one snapshot of the database and builds the plan of it. */
@@ -43,6 +46,7 @@ export async function makePlan<DB>(db: Kysely<DB>, request: PlanRequest): Promis
         asOf: stand.kind === 'day' ? stand.day : null,
         database: { name, systemIdentifier },
         policyDigest: request.policyDigest,
+        remarks: (request.findings ?? []).map(remarkOf),
         ...fingerprints(tablesReached(rules, catalog)),
       },
       planned,
@@ -67,11 +71,17 @@ async function planRules(
       boundary,
       census,
       approved: approved === null || approved.get(id) === digest,
+      remarks: [],
     })
     planned.push(rule)
     if (willAct(rule)) earlier.set(id, { fitted, boundary })
   }
   return planned
+}
+
+/** Without its place in a file: a plan may be read where there are no policies. */
+function remarkOf({ code, message, remedy }: Problem): Remark {
+  return { code, message, remedy: remedy ?? null }
 }
 
 function fingerprints(tables: readonly Table[]): Pick<Plan, 'catalogFingerprint' | 'tables'> {

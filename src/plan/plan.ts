@@ -21,6 +21,8 @@ export type Plan = {
   readonly tables: readonly { readonly table: string; readonly fingerprint: string }[]
   /** In the order in which a run takes them: readers first, then what they read. */
   readonly rules: readonly PlannedRule[]
+  /** What concerns no rule: tables that have none, exemptions whose time is over. */
+  readonly remarks: readonly Remark[]
   /** SHA-256 over everything above. */
   readonly digest: string
 }
@@ -47,7 +49,16 @@ export type PlannedRule = {
   readonly limits: { readonly maxRows: number; readonly maxPercent: number }
   /** What an anonymisation does to each column; empty for a purge. */
   readonly columns: readonly { readonly column: string; readonly becomes: string }[]
+  /** What a person should know before approving. A remark stops nothing. */
+  readonly remarks: readonly Remark[]
   readonly refusal: Refusal | null
+}
+
+/** Something that is worth a look, and what could be done about it. */
+export type Remark = {
+  readonly code: string
+  readonly message: string
+  readonly remedy: string | null
 }
 
 /** Why a plan will not carry a rule out. */

@@ -1,9 +1,11 @@
 import { PolicyError } from '../base/errors.ts'
-import type { Parsed } from '../base/problem.ts'
+import type { Parsed, Problem } from '../base/problem.ts'
 import type { Catalog } from '../catalog/catalog.ts'
+import { coverageFindings } from '../catalog/coverage.ts'
 import { fitPolicies, tablesNamed } from '../catalog/fit.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectCatalog } from '../catalog/inspect.ts'
+import { inspectScope } from '../catalog/inspect-scope.ts'
 import { checkLiterals } from '../catalog/literals.ts'
 import type { Db } from '../db/connect.ts'
 import { orderRules } from '../policy/order.ts'
@@ -13,6 +15,8 @@ export type Prepared = {
   readonly catalog: Catalog
   /** In the order of a run: readers first, then what they read. */
   readonly rules: readonly FittedRule[]
+  /** What the policies should cover and do not. It stops nothing. */
+  readonly findings: readonly Problem[]
 }
 
 /** Reads the catalog and fits the policies to it; throws every problem at once. */
@@ -21,7 +25,8 @@ export async function prepare(db: Db, set: PolicySet): Promise<Prepared> {
   const fitted = valueOf(fitPolicies(set, catalog))
   const problems = await checkLiterals(db, fitted)
   if (problems.length > 0) throw new PolicyError(problems)
-  return { catalog, rules: sorted(fitted, set) }
+  const findings = coverageFindings(set, await inspectScope(db, set))
+  return { catalog, rules: sorted(fitted, set), findings }
 }
 
 /** The value, or the problems as an error. */

@@ -1,5 +1,5 @@
 import { visible } from '../policy/visible.ts'
-import { rowsPlanned, willAct, type Plan, type PlannedRule } from './plan.ts'
+import { rowsPlanned, willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 
 const WIDTH = 100
 
@@ -11,6 +11,7 @@ export function renderPlan(plan: Plan): string {
     ...table(plan.rules),
     '',
     ...plan.rules.flatMap(paragraph),
+    ...(plan.remarks.length === 0 ? [] : ['Findings:', ...remarkLines(plan.remarks, '  '), '']),
     ...closing(plan),
   ]
   return `${lines.join('\n')}\n`
@@ -101,6 +102,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ),
     ...lines.flatMap((line) => wrap(line, '  ')),
     ...maskLines(rule),
+    ...remarkLines(rule.remarks, '  '),
     ...verdictLines(rule),
     '',
   ]
@@ -127,6 +129,14 @@ function maskLines(rule: PlannedRule): readonly string[] {
     return names.length === 0 ? [] : [`${label}: ${names.join(', ')}`]
   })
   return wrap(`columns: ${parts.join('; ')}`, '  ')
+}
+
+/** Each with its remedy below, so that a statement to run can be copied. */
+function remarkLines(remarks: readonly Remark[], indent: string): readonly string[] {
+  return remarks.flatMap(({ message, remedy }) => [
+    ...wrap(`note: ${message}`, indent),
+    ...(remedy === null ? [] : wrap(remedy, `${indent}  `)),
+  ])
 }
 
 function verdictLines(rule: PlannedRule): readonly string[] {

@@ -1,6 +1,7 @@
 import { printTable, sameTable } from '../base/names.ts'
 import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
+import { checkCoverage } from './check-coverage.ts'
 import { orderRules } from './order.ts'
 import { columnsRead } from './policy.ts'
 import type { Policy, Rule, RuleSource } from './policy.ts'
@@ -24,6 +25,11 @@ export function checkSet(
     ...childrenClaimed(rules),
     ...(incomplete ? [] : childrenWithoutRule(rules)),
     ...decidingColumnsMasked(rules),
+    ...checkCoverage(
+      policies.map(({ value }) => value),
+      rules,
+      incomplete,
+    ),
   ]
   // The order speaks of rules by id and of tables by rule: it means nothing while these repeat.
   return problems.length > 0 ? problems : (orderRules(rules).problems ?? [])

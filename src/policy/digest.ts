@@ -1,6 +1,6 @@
 import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
-import type { Action, Condition, Policy, Rule, Scalar, Start } from './policy.ts'
+import type { Action, Condition, Coverage, Policy, Rule, Scalar, Start } from './policy.ts'
 
 type UndigestedRule = Omit<Rule, 'digest' | 'source'>
 
@@ -44,7 +44,11 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
 export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): string {
   return digestOf({
     format: 'retentiond policy set 2',
-    policies: asSet(policies.map(({ id, title, owner }): Json => ({ id, title, owner }))),
+    policies: asSet(
+      policies.map(({ id, title, owner, coverage }): Json => {
+        return { id, title, owner, coverage: coverage && coverageJson(coverage) }
+      }),
+    ),
     rules: asSet(
       rules.map((rule): Json => {
         const { id, policy, title, register, schedule, batchRows, digest } = rule
@@ -53,6 +57,19 @@ export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): 
       }),
     ),
   })
+}
+
+/** What has to have a rule: an exemption that is added must show in what a person approves. */
+function coverageJson({ schemas, exempt, zone }: Coverage): Json {
+  return {
+    schemas: asSet(schemas),
+    exempt: asSet(
+      exempt.map(({ table, column, why, review }): Json => {
+        return { table: { ...table }, column, why, review }
+      }),
+    ),
+    zone,
+  }
 }
 
 /** The canonical form of a filter: what must hold together has no order, nor do alternatives. */

@@ -3,6 +3,7 @@ import { ConditionShape, ScalarShape, readCondition } from './condition.ts'
 import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
 import type { FaultParams } from './fields.ts'
+import { CoverageDocument } from './document-coverage.ts'
 import { Column, Day, Id, Table, TableColumn, Text, Zone, mapping } from './document-parts.ts'
 import { field, readSchedule, readSentinels, readTemplate } from './fields.ts'
 import { readColumn, readTable } from './name.ts'
@@ -167,6 +168,9 @@ const header = {
   owner: Text.describe('Who answers for the policy.'),
   timezone: Zone.describe('IANA zone in which days are counted.'),
   ...inheritable,
+  coverage: CoverageDocument.optional().describe(
+    'What has to have a rule: tables of a schema that have none are reported.',
+  ),
   defaults: mapping(shared).optional().describe('What rules of this file have in common.'),
 }
 

@@ -36,6 +36,18 @@ export function readTable(raw: unknown): Read<TableName> {
   return { value: { schema, name } }
 }
 
+/** Reads the name of a schema, verbatim; in double quotes as a column is. */
+export function readSchema(raw: unknown): Read<string> {
+  const read = readDotted(raw, 'the name of a schema')
+  if (read.value === undefined) return read
+  const [schema, more] = read.value
+  if (schema === undefined || more !== undefined) {
+    const message = `${quote(String(raw))} is not the name of one schema`
+    return refuse('schema_name_invalid', message, 'write the schema alone, without its tables')
+  }
+  return { value: schema }
+}
+
 /** Reads `schema.table.column`. */
 export function readTableColumn(raw: unknown): Read<TableColumn> {
   const read = readDotted(raw, 'a column as schema.table.column')

@@ -7,6 +7,7 @@ import type { Fault, PathPart } from './fault.ts'
 import { faultsOf } from './issues.ts'
 import type { Policy, PolicySet, Rule, RuleSource } from './policy.ts'
 import { byPlace } from './render.ts'
+import { coverageOf } from './resolve-coverage.ts'
 import { resolveRule, sentinelFaults } from './resolve.ts'
 import type { PolicyValues } from './resolve.ts'
 import { policyText, problemAt } from './text.ts'
@@ -110,7 +111,7 @@ function parseDocument(source: YamlSource): PolicyFile {
     problems.push(...faults.map((fault) => whole.problem(fault.path, fault)))
   }
   const policy = header.success
-    ? { value: policyOf(header.data, source.file), source: whole }
+    ? { value: policyOf(header.data, source), source: whole }
     : undefined
   return { policy, rules, problems: problems.slice(0, MOST_PROBLEMS) }
 }
@@ -118,8 +119,14 @@ function parseDocument(source: YamlSource): PolicyFile {
 /** Stands for a header with problems: its rules are still read, for their own problems. */
 const UNREADABLE_POLICY: PolicyValues = { policy: '', timezone: 'UTC' }
 
-function policyOf(header: PolicyHeader, file: string): Policy {
-  return { id: header.policy, title: header.title ?? header.policy, owner: header.owner, file }
+function policyOf(header: PolicyHeader, source: YamlSource): Policy {
+  return {
+    id: header.policy,
+    title: header.title ?? header.policy,
+    owner: header.owner,
+    file: source.file,
+    coverage: coverageOf(header, sourceOf(source, ['coverage'])),
+  }
 }
 
 function headerProblems(

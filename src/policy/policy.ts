@@ -19,6 +19,27 @@ export type Policy = {
   readonly owner: string
   /** As given on the command line, for messages. */
   readonly file: string
+  /** Null: the policy does not ask whether a table was forgotten. */
+  readonly coverage: Coverage | null
+}
+
+/** Which tables have to have a rule, a reference, a role as a source, or an exemption. */
+export type Coverage = {
+  readonly schemas: readonly string[]
+  readonly exempt: readonly Exemption[]
+  /** IANA zone of the policy, in which days of review are counted. */
+  readonly zone: string
+  /** Where the key `coverage` stands in its file. Not part of any digest. */
+  readonly source: RuleSource
+}
+
+export type Exemption = {
+  readonly table: TableName
+  /** Null: the whole table. Otherwise a column that the rules of its policy leave as it is. */
+  readonly column: string | null
+  readonly why: string
+  /** YYYY-MM-DD: after this day the exemption itself is a finding. */
+  readonly review: string
 }
 
 export type Rule = {

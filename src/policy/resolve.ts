@@ -2,12 +2,13 @@ import type { Problem } from '../base/problem.ts'
 import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
+import { withExempt } from './resolve-coverage.ts'
 import type { Action, Limits, Rule, RuleSource, Schedule, Sentinels, Start } from './policy.ts'
 
 /** What a rule gets from its policy. */
 export type PolicyValues = Pick<
   PolicyHeader,
-  'policy' | 'timezone' | 'sentinels' | 'plausible_from' | 'defaults'
+  'policy' | 'timezone' | 'sentinels' | 'plausible_from' | 'coverage' | 'defaults'
 >
 
 /** What holds where neither the rule nor its policy says anything. Part of every rule digest. */
@@ -45,7 +46,7 @@ export function resolveRule(
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),
-    action: actionOf(document.then, faults),
+    action: withExempt(actionOf(document.then, faults), document.table, policy, faults),
     references: document.references ?? [],
   }
   const rule = { ...merged, digest: ruleDigest(merged), source }

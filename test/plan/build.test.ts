@@ -32,7 +32,13 @@ function planned(
     oldestDue: null,
     ...more,
   }
-  return planRule({ fitted: fitted as unknown as FittedRule, boundary: BOUNDARY, census, approved })
+  return planRule({
+    fitted: fitted as unknown as FittedRule,
+    boundary: BOUNDARY,
+    census,
+    approved,
+    remarks: [],
+  })
 }
 
 function zero(): Census['counts'] {

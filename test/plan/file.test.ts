@@ -67,6 +67,7 @@ test('a plan file is written in the spelling of the policies', () => {
     'catalog_fingerprint',
     'tables',
     'rules',
+    'remarks',
     'digest',
   ])
   expect(renderPlanFile(FULL)).not.toMatch(/"[a-z]+[A-Z]\w*":/)

@@ -33,6 +33,7 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     oldestDueMonths: 61,
     limits: { maxRows: 50_000, maxPercent: 25 },
     columns: [],
+    remarks: [],
     refusal: null,
     ...changes,
   }
@@ -49,6 +50,7 @@ export function planWith(changes: Partial<Omit<Plan, 'digest'>> = {}): Plan {
     catalogFingerprint: 'b'.repeat(64),
     tables: [{ table: 'crm.contract', fingerprint: 'c'.repeat(64) }],
     rules: [plannedRule()],
+    remarks: [],
     ...changes,
   }
   return { ...plan, digest: planDigest(plan) }

@@ -54,7 +54,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 07ebf253a14a
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan fb44428c46a3
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0

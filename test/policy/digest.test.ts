@@ -128,3 +128,17 @@ test.for([
 
 const seen = new Set<string>()
 let count = 0
+
+test('an exemption is part of the digest of the set, and an exempt column of that of its rule', () => {
+  const yaml = (exempt: string): string =>
+    policyYaml(
+      '  - { id: a, table: t.a, start: at, keep: 1 year, then: { anonymise: { b: nothing } } }\n',
+    ).replace('rules:', `coverage: { schemas: [t], exempt: [${exempt}] }\nrules:`)
+  const plain = parsed(yaml(''))
+  const table = parsed(yaml('{ table: t.b, why: none, review: 2030-01-01 }'))
+  const column = parsed(yaml('{ table: t.a, column: c, why: none, review: 2030-01-01 }'))
+
+  expect(new Set([plain, table, column].map(({ digest }) => digest)).size).toBe(3)
+  expect(table.rules[0]?.digest).toBe(plain.rules[0]?.digest)
+  expect(column.rules[0]?.digest).not.toBe(plain.rules[0]?.digest)
+})

@@ -43,7 +43,7 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
   const set = await loadConfigured(context)
   await using connection = await openConnection(context)
   await checkMigrated(connection.db)
-  const { catalog, rules } = await prepare(connection.db, set)
+  const { catalog, rules, findings } = await prepare(connection.db, set)
   const stand: Stand = asOf === undefined ? { kind: 'now' } : { kind: 'day', day: asOf }
   return await makePlan(connection.db, {
     policyDigest: set.digest,
@@ -51,6 +51,7 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
     rules,
     stand,
     approved: null,
+    findings,
   })
 }
 

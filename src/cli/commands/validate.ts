@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { PolicyError } from '../../base/errors.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
@@ -10,12 +11,13 @@ export function validateCommand(context: CliContext): Command {
   return new Command('validate')
     .description('check the policies, and with --database also against the tables they name')
     .argument('[folder]', 'folder of policies (default: RETENTIOND_POLICIES, else ./policies)')
-    .option('--database', 'also fit the rules to the database')
+    .option('--database', 'also fit the rules to the database, and find tables that have none')
     .action(async (folder: string | undefined, options: { readonly database?: boolean }) => {
       const set = await loadConfigured(context, folder)
       if (options.database === true) {
         await using connection = await openConnection(context)
-        await prepare(connection.db, set)
+        const { findings } = await prepare(connection.db, set)
+        if (findings.length > 0) throw new PolicyError(findings)
       }
       context.out(renderSet(set, options.database === true))
     })
