@@ -6,10 +6,11 @@ export type TableName = { readonly schema: string; readonly name: string }
  * part with a dot or a quote in it is quoted, since `a.b.c` would be two tables.
  */
 export function printTable(table: TableName): string {
-  return `${printPart(table.schema)}.${printPart(table.name)}`
+  return `${printName(table.schema)}.${printName(table.name)}`
 }
 
-function printPart(name: string): string {
+/** Prints one part of a name, in quotes if a dot or a quote in it would mislead. */
+export function printName(name: string): string {
   return /[."]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name
 }
 

@@ -1,5 +1,5 @@
 import type { TableName } from '../base/names.ts'
-import type { TypeName } from '../db/governed.ts'
+import type { TableRef, TypeName } from '../db/governed.ts'
 
 /** What PostgreSQL says about the tables that the rules speak of, read once and then a value. */
 export type Catalog = {
@@ -24,7 +24,7 @@ export type DatabaseFacts = {
 export type RelationKind =
   'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table' | 'other'
 
-export type Table = TableName & {
+export type Table = TableRef & {
   readonly oid: number
   readonly kind: RelationKind
   readonly temporary: boolean
@@ -33,19 +33,44 @@ export type Table = TableName & {
   readonly keys: readonly UniqueKey[]
   readonly outbound: readonly ForeignKey[]
   readonly inbound: readonly ForeignKey[]
-  /** Enabled triggers that a person made. */
-  readonly triggers: readonly string[]
+  /** Enabled triggers that a person made, for any event. */
+  readonly triggers: readonly TableTrigger[]
   /** Rewrite rules. */
   readonly rules: readonly string[]
-  /** Tables that inherit from this one; partitions are counted in `kind`, not here. */
+  /** Tables that inherit from this one and are no partitions of it. */
   readonly descendants: readonly string[]
-  /** The partitioned or inherited table above this one. */
+  /** Tables that this one inherits from and is no partition of. */
   readonly ancestors: readonly string[]
+  /** The partitioned table that this one is a part of, at the top. */
+  readonly partitionOf: TableName | null
+  /** How many partitions there are at all levels; not part of the shape. */
+  readonly partitions: number
+  /** Partitions with something of their own that a statement on the whole would not meet. */
+  readonly oddPartitions: readonly (TableName & { readonly why: string })[]
   /** Row security is on, and our role is not exempt from it. */
   readonly rowSecurity: boolean
   /** The table is filled by a subscription: its rows change without firing foreign keys. */
   readonly subscribed: boolean
+  /** Publications because of which PostgreSQL refuses the statement: no replica identity names its rows. */
+  readonly unreplicated: { readonly update: readonly string[]; readonly delete: readonly string[] }
+  /** Functions of the application that PostgreSQL calls by itself: indexes, checks, defaults. */
+  readonly functions: readonly (TableName & { readonly place: string })[]
   readonly privileges: Privileges
+}
+
+/** A trigger as the catalog has it; `writes` is what its source says of itself, and no proof. */
+export type TableTrigger = {
+  readonly name: string
+  readonly level: 'row' | 'statement'
+  readonly timing: 'before' | 'after' | 'instead of'
+  readonly events: readonly ('delete' | 'update' | 'insert' | 'truncate')[]
+  /** It fires for an update of one of these only; empty: of any. */
+  readonly columns: readonly string[]
+  readonly function: TableName
+  /** SHA-256 of the function's source: an acknowledged trigger that was rewritten is another one. */
+  readonly sourceDigest: string
+  /** Statements in the source that may write elsewhere: `insert into crm.history`. */
+  readonly writes: readonly string[]
 }
 
 export type Column = {
@@ -74,8 +99,8 @@ export type UniqueKey = {
 
 export type ForeignKey = {
   readonly name: string
-  readonly from: TableName
-  readonly to: TableName
+  readonly from: TableRef
+  readonly to: TableRef
   readonly fromColumns: readonly string[]
   readonly toColumns: readonly string[]
   /** As pg_constraint.confdeltype. */

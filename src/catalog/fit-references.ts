@@ -73,7 +73,7 @@ function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
       continue
     }
     if (child === undefined || walk.going.some((table) => sameTable(table, child))) continue
-    if (isGovernable(child, path, report)) walk.going.push(child)
+    if (isGovernable(child, rule, path, report)) walk.going.push(child)
   }
 }
 

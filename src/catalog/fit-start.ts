@@ -3,6 +3,7 @@ import { columnsRead, type EventStart, type Rule } from '../policy/policy.ts'
 import { columnOf, type Catalog, type Column, type ForeignKey, type Table } from './catalog.ts'
 import type { FittedLink, FittedStart, Frame, Guard, Moment } from './fitted.ts'
 import { findColumn, findTable, type Report } from './fit-table.ts'
+import { isWhole } from './partitions.ts'
 
 type Context = {
   readonly rule: Rule
@@ -99,12 +100,22 @@ function fitEvent(context: Context, start: EventStart): FittedStart | undefined 
 }
 
 function isReadableSource(source: Table, path: readonly string[], report: Report): boolean {
-  if (source.kind !== 'table' || source.descendants.length > 0 || source.ancestors.length > 0) {
+  if (source.kind !== 'table' && source.kind !== 'partitioned table') {
     report(
       path,
       'source_not_a_table',
-      `${printTable(source)} is a ${source.kind} or part of an inheritance tree: its rows cannot be locked safely`,
-      'this version reads period starts from plain tables only',
+      `${printTable(source)} is a ${source.kind}: its rows cannot be locked safely`,
+      'name the table in which the rows are stored',
+    )
+    return false
+  }
+  if (!isWhole(source, path, report)) return false
+  if (source.descendants.length > 0) {
+    report(
+      path,
+      'source_inherited',
+      `${source.descendants.join(', ')} inherit from ${printTable(source)}: an open row could stand in one of them`,
+      'read the start from a table without heirs; partition it rather than inherit',
     )
     return false
   }

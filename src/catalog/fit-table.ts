@@ -4,6 +4,7 @@ import type { Problem } from '../base/problem.ts'
 import type { KeyColumn } from '../db/governed.ts'
 import type { Rule } from '../policy/policy.ts'
 import { columnOf, rowKey, type Catalog, type Column, type Table } from './catalog.ts'
+import { isWhole } from './partitions.ts'
 
 type Path = readonly (string | number)[]
 
@@ -75,25 +76,18 @@ export function findColumn(
 }
 
 /** Refuses what a batch could not act on safely; true if the table may be governed. */
-export function isGovernable(table: Table, path: Path, report: Report): boolean {
+export function isGovernable(table: Table, rule: Rule, path: Path, report: Report): boolean {
   const printed = printTable(table)
   const refuse = (code: string, message: string, remedy: string): false => {
     report(path, code, message, remedy)
     return false
   }
-  if (table.kind !== 'table') {
+  if (table.kind !== 'table' && table.kind !== 'partitioned table') {
     const article = table.kind === 'other' ? 'not a table' : `a ${table.kind}`
     return refuse('not_a_table', `${printed} is ${article}`, remedyForKind(table))
   }
   if (table.temporary) {
     return refuse('temporary_table', `${printed} is a temporary table`, 'govern a permanent one')
-  }
-  if (table.triggers.length > 0) {
-    return refuse(
-      'triggers_present',
-      `${printed} has user triggers: ${table.triggers.join(', ')}`,
-      'a trigger may copy or restore what is destroyed; this version governs tables without enabled ones',
-    )
   }
   if (table.rules.length > 0) {
     return refuse(
@@ -102,12 +96,22 @@ export function isGovernable(table: Table, path: Path, report: Report): boolean 
       'a rewrite rule turns a statement into another one; drop it or leave the table out',
     )
   }
-  if (table.descendants.length > 0 || table.ancestors.length > 0) {
+  if (!isWhole(table, path, report)) return false
+  if (rule.inheritance === null && table.descendants.length > 0) {
     return refuse(
       'inheritance_present',
-      `${printed} is part of an inheritance tree or a partitioned table`,
-      'this version governs plain tables only',
+      `${table.descendants.join(', ')} inherit from ${printed}: their rows show in it, and are not its own`,
+      'write `inheritance: only` to govern its own rows, and rules for the others',
     )
+  }
+  if (rule.inheritance !== null && table.kind === 'partitioned table') {
+    report(
+      ['inheritance'],
+      'inheritance_unused',
+      `${printed} is partitioned: its rows are those of its partitions`,
+      'remove it',
+    )
+    return false
   }
   if (table.rowSecurity) {
     return refuse(
@@ -127,7 +131,6 @@ function remedyForKind(table: Table): string {
     case 'foreign table':
       return 'enforce retention where the rows are stored'
     case 'partitioned table':
-      return 'this version governs plain tables only'
     case 'table':
     case 'other':
       return 'name an ordinary table'

@@ -6,6 +6,7 @@ import { companionsOf, type Companions } from './fit-companions.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
 import { fitReferences } from './fit-references.ts'
+import { fitSetOff } from './fit-set-off.ts'
 import { fitStart } from './fit-start.ts'
 import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-table.ts'
 import type { FittedRule, FittedStart, Reader } from './fitted.ts'
@@ -35,7 +36,7 @@ export function fitWithoutRights(set: PolicySet, catalog: Catalog): Parsed<reado
 function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule | undefined {
   const report = reportFor(rule, problems)
   const table = findTable(catalog, rule.table, ['table'], report)
-  if (table === undefined || !isGovernable(table, ['table'], report)) return undefined
+  if (table === undefined || !isGovernable(table, rule, ['table'], report)) return undefined
   const before = problems.length
   const key = fitKey(table, ['table'], report)
   for (const column of columnsRead(rule.where)) {
@@ -44,10 +45,11 @@ function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule 
   const start = fitStart({ rule, table, catalog, report })
   const masks = fitMasks(rule, table, report)
   const references = fitReferences(rule, table, catalog, report)
+  const triggers = fitSetOff({ rule, table, masks, children: references.children }, report)
   if (problems.length > before || key === undefined || start === undefined) return undefined
   reportUnknownEquality({ rule, table, key, start, ...references }, report)
   if (problems.length > before) return undefined
-  return { rule, table, key, start, masks, maskDigest: maskDigest(masks), ...references }
+  return { rule, table, key, start, masks, maskDigest: maskDigest(masks), triggers, ...references }
 }
 
 function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule {
@@ -60,7 +62,7 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
   )
   const { start } = fitted
   const companions = companionsOf(fitted, all)
-  const reaches: readonly TableName[] = [
+  const reaches = [
     fitted.table,
     ...fitted.children.map((child) => child.table),
     ...fitted.blockers.map((blocker) => blocker.table),
@@ -69,7 +71,8 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
     ...readers.map(({ reader }) => reader.table),
     ...companions.closed,
   ]
-  return { ...fitted, ...companions, readers, reaches: distinctTables(reaches) }
+  const refs = reaches.map(({ schema, name, only }) => ({ schema, name, only }))
+  return { ...fitted, ...companions, readers, reaches: distinctTables(refs) }
 }
 
 /** How `reader` comes to rows of `table` for its period starts and links, if it does. */
@@ -101,9 +104,8 @@ function parentPairs(
   return guard.pairs.map((pair) => ({ own: pair.own.name, read: pair.parent.name }))
 }
 
-function distinctTables(tables: readonly TableName[]): readonly TableName[] {
-  const byName = new Map(tables.map((table) => [printTable(table), table]))
-  return [...byName.values()].map(({ schema, name }) => ({ schema, name }))
+function distinctTables<T extends TableName>(tables: readonly T[]): readonly T[] {
+  return [...new Map(tables.map((table) => [printTable(table), table])).values()]
 }
 
 function missingRights(fitted: FittedRule, catalog: Catalog): readonly Problem[] {

@@ -1,7 +1,7 @@
 import type { TableName } from '../base/names.ts'
-import type { KeyColumn } from '../db/governed.ts'
+import type { KeyColumn, TableRef } from '../db/governed.ts'
 import type { Condition, Rule } from '../policy/policy.ts'
-import type { Column, ForeignKey, Table } from './catalog.ts'
+import type { Column, ForeignKey, Table, TableTrigger } from './catalog.ts'
 
 /** A rule with everything the catalog says about the tables it reaches: ready to be made into SQL. */
 export type FittedRule = GovernedRule & {
@@ -18,8 +18,10 @@ export type FittedRule = GovernedRule & {
   readonly rivals: readonly StartedRule[]
   /** Rules on this table that act instead of this one on a row that is due under both. */
   readonly superseding: readonly StartedRule[]
+  /** Triggers that the statements of this rule fire; all of them are acknowledged. */
+  readonly triggers: readonly FiredTrigger[]
   /** Every table whose shape this rule depends on; its fingerprint is checked in every batch. */
-  readonly reaches: readonly TableName[]
+  readonly reaches: readonly TableRef[]
 }
 
 /** A rule by which a row of its table is due or not. */
@@ -89,6 +91,13 @@ export type Child = {
   readonly key: readonly KeyColumn[]
   /** Foreign keys from this table to the governed table or to an earlier child. */
   readonly foreignKeys: readonly ForeignKey[]
+}
+
+/** A trigger, and the statement of ours that fires it. */
+export type FiredTrigger = {
+  readonly table: Table
+  readonly trigger: TableTrigger
+  readonly event: 'delete' | 'update'
 }
 
 /** A foreign key whose rows stand in the way of the row they refer to, and the table of those rows. */

@@ -2,6 +2,19 @@ import { sql, type Kysely, type QueryExecutorProvider } from 'kysely'
 import { printTable, type TableName } from '../base/names.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { Catalog, DatabaseFacts, Table } from './catalog.ts'
+import { columns, foreignKeys, keys, privileges } from './inspect-parts.ts'
+import {
+  functions,
+  oddPartitions,
+  partitionOf,
+  partitions,
+  relatives,
+  rules,
+  subscribed,
+  triggers,
+  unreplicated,
+} from './inspect-shape.ts'
+import { readTrigger, type InspectedTrigger } from './trigger.ts'
 
 /**
  * Reads from pg_catalog what is known of `names` and of every table with a foreign key into them,
@@ -53,7 +66,7 @@ export async function inspectTables(
   db: QueryExecutorProvider,
   names: readonly TableName[],
 ): Promise<readonly Table[]> {
-  const { rows } = await sql<{ table: Table }>`
+  const { rows } = await sql<{ table: InspectedTable }>`
     with recursive
       named as (
         select distinct pg_class.oid
@@ -82,122 +95,28 @@ export async function inspectTables(
       'keys', (${keys}),
       'outbound', (${foreignKeys(sql`con.conrelid = class.oid`)}),
       'inbound', (${foreignKeys(sql`con.confrelid = class.oid`)}),
+      'only', class.relkind = 'r',
       'triggers', (${triggers}),
       'rules', (${rules}),
       'descendants', (${relatives(sql`inhparent = class.oid and class.relkind <> 'p'`, sql`inhrelid`)}),
-      'ancestors', (${relatives(sql`inhrelid = class.oid`, sql`inhparent`)}),
+      'ancestors', (${relatives(sql`inhrelid = class.oid and not class.relispartition`, sql`inhparent`)}),
+      'partitionOf', (${partitionOf}),
+      'partitions', (${partitions}),
+      'oddPartitions', (${oddPartitions}),
       'rowSecurity', row_security_active(class.oid),
-      'subscribed', exists (select from pg_subscription_rel where srrelid = class.oid),
+      'subscribed', ${subscribed},
+      'unreplicated', (${unreplicated}),
+      'functions', (${functions}),
       'privileges', (${privileges})
     ) as "table"
     from reached
     join pg_class as class on class.oid = reached.oid
     join pg_namespace as space on space.oid = class.relnamespace
     order by space.nspname, class.relname`.execute(db)
-  return rows.map((row) => row.table)
+  return rows.map(({ table }) => ({
+    ...table,
+    triggers: table.triggers.map((trigger) => readTrigger(trigger)),
+  }))
 }
 
-const columns = sql`
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'name', attname,
-    'type', jsonb_build_object('schema', typespace.nspname, 'name', type.typname),
-    'baseType', coalesce(base.typname, type.typname),
-    'typeText', format_type(atttypid, atttypmod),
-    'category', type.typcategory,
-    'notNull', attnotnull or (type.typtype = 'd' and type.typnotnull),
-    'generated', attgenerated <> '' or attidentity = 'a',
-    'maxLength', case
-      when type.typname in ('varchar', 'bpchar') and atttypmod > 4 then atttypmod - 4 end
-  ) order by attnum), '[]')
-  from pg_attribute
-  join pg_type as type on type.oid = atttypid
-  join pg_namespace as typespace on typespace.oid = type.typnamespace
-  left join pg_type as base on base.oid = type.typbasetype and type.typtype = 'd'
-  where attrelid = class.oid and attnum > 0 and not attisdropped`
-
-const keys = sql`
-  select coalesce(jsonb_agg(jsonb_build_object(
-    'name', named.relname,
-    'primary', indisprimary,
-    'columns', key.names,
-    'total', key.total,
-    'nullsEqual', indnullsnotdistinct
-  ) order by indisprimary desc, key.total desc, named.relname), '[]')
-  from pg_index
-  join pg_class as named on named.oid = indexrelid
-  cross join lateral (
-    select jsonb_agg(attname order by position) as names, bool_and(attnotnull) as total
-    from unnest(indkey::int2[]) with ordinality as part (number, position)
-    join pg_attribute on attrelid = indrelid and attnum = part.number
-    where position <= indnkeyatts
-  ) as key
-  where indrelid = class.oid and indisunique and indisvalid and indimmediate
-    and indpred is null and indexprs is null`
-
-function foreignKeys(condition: ReturnType<typeof sql>) {
-  return sql`
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'name', con.conname,
-      'from', jsonb_build_object('schema', fromspace.nspname, 'name', fromclass.relname),
-      'to', jsonb_build_object('schema', tospace.nspname, 'name', toclass.relname),
-      'fromColumns', (
-        select jsonb_agg(attname order by position)
-        from unnest(con.conkey) with ordinality as part (number, position)
-        join pg_attribute on attrelid = con.conrelid and attnum = part.number
-      ),
-      'toColumns', (
-        select jsonb_agg(attname order by position)
-        from unnest(con.confkey) with ordinality as part (number, position)
-        join pg_attribute on attrelid = con.confrelid and attnum = part.number
-      ),
-      'onDelete', con.confdeltype,
-      'enforced',
-        con.convalidated
-        -- The column is new in PostgreSQL 18; before, every foreign key is enforced.
-        and coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true)
-        and not exists (
-          select from pg_trigger where tgconstraint = con.oid and tgenabled not in ('O', 'A')
-        )
-        and not exists (select from pg_subscription_rel where srrelid = con.conrelid)
-    ) order by fromspace.nspname, fromclass.relname, con.conname), '[]')
-    from pg_constraint as con
-    join pg_class as fromclass on fromclass.oid = con.conrelid
-    join pg_namespace as fromspace on fromspace.oid = fromclass.relnamespace
-    join pg_class as toclass on toclass.oid = con.confrelid
-    join pg_namespace as tospace on tospace.oid = toclass.relnamespace
-    where con.contype = 'f' and con.conparentid = 0 and ${condition}`
-}
-
-const triggers = sql`
-  select coalesce(jsonb_agg(tgname order by tgname), '[]')
-  from pg_trigger
-  where tgrelid = class.oid and not tgisinternal and tgenabled <> 'D'`
-
-const rules = sql`
-  select coalesce(jsonb_agg(rulename order by rulename), '[]')
-  from pg_rewrite
-  where ev_class = class.oid and class.relkind in ('r', 'p')`
-
-function relatives(condition: ReturnType<typeof sql>, relative: ReturnType<typeof sql>) {
-  return sql`
-    select coalesce(jsonb_agg(space.nspname || '.' || other.relname order by space.nspname, other.relname), '[]')
-    from pg_inherits
-    join pg_class as other on other.oid = ${relative}
-    join pg_namespace as space on space.oid = other.relnamespace
-    where ${condition}`
-}
-
-const privileges = sql`
-  select jsonb_build_object(
-    'schemaUsage', has_schema_privilege(class.relnamespace, 'USAGE'),
-    'select', coalesce(
-      jsonb_agg(attname order by attnum) filter (where has_column_privilege(class.oid, attnum, 'SELECT')), '[]'),
-    'update', coalesce(
-      jsonb_agg(attname order by attnum) filter (where has_column_privilege(class.oid, attnum, 'UPDATE')), '[]'),
-    'delete', has_table_privilege(class.oid, 'DELETE'),
-    'lockShare', has_table_privilege(class.oid, 'UPDATE')
-      or has_table_privilege(class.oid, 'DELETE')
-      or has_table_privilege(class.oid, 'TRUNCATE')
-  )
-  from pg_attribute
-  where attrelid = class.oid and attnum > 0 and not attisdropped`
+type InspectedTable = Omit<Table, 'triggers'> & { readonly triggers: readonly InspectedTrigger[] }

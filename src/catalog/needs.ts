@@ -3,6 +3,7 @@ import { printTable } from '../base/names.ts'
 import { columnsRead } from '../policy/policy.ts'
 import type { Column, ForeignKey, Table } from './catalog.ts'
 import type { FittedRule, FittedStart } from './fitted.ts'
+import { sourcesToKeepWhole } from './partitions.ts'
 
 export type Need = {
   readonly table: Table
@@ -18,6 +19,7 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
     ...governedNeeds(fitted),
     ...startNeeds(fitted),
     ...fitted.closed.map((table) => close(table)),
+    ...sourcesToKeepWhole(fitted.start).map((table) => keepWhole(table)),
     ...fitted.blockers.map(({ key, table }) =>
       select(table, key.fromColumns, 'to see whether a row still refers to one that is due'),
     ),
@@ -124,6 +126,15 @@ function close(table: Table): Need {
     right: 'update',
     columns: [],
     why: 'to close the table to writers for the length of a batch: no foreign key keeps new related rows away',
+  }
+}
+
+function keepWhole(table: Table): Need {
+  return {
+    table,
+    right: 'update',
+    columns: [],
+    why: 'to keep partitions from being attached for the length of a batch: they may bring related rows',
   }
 }
 

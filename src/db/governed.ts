@@ -5,9 +5,16 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { TableName } from '../base/names.ts'
 
+/**
+ * A table that statements may name. `only` of a plain table leaves out the tables that inherit from
+ * it, also one that comes between two statements; a partitioned table is named with its partitions.
+ */
+export type TableRef = TableName & { readonly only: boolean }
+
 /** The table as a statement names it. */
-export function tableId(table: TableName): RawBuilder<unknown> {
-  return sql.id(table.schema, table.name)
+export function tableId(table: TableRef): RawBuilder<unknown> {
+  const name = sql.id(table.schema, table.name)
+  return table.only ? sql`only ${name}` : name
 }
 
 /** A column of the row that goes by `alias` in the statement. */

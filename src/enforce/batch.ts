@@ -20,12 +20,13 @@ import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { Bug, RefusedError, RetentionError, EXIT, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { printTable, sameTable, type TableName } from '../base/names.ts'
+import { printTable, sameTable } from '../base/names.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import { inspectTables } from '../catalog/inspect.ts'
+import { sourcesToKeepWhole } from '../catalog/partitions.ts'
 import type { Db } from '../db/connect.ts'
-import { readKey, type Key } from '../db/governed.ts'
+import { readKey, type Key, type TableRef } from '../db/governed.ts'
 import { proveLease, type Lease } from '../db/lease.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { saysCatalogMoved, saysConnectionLost, saysRowRefused } from '../db/sqlstate.ts'
@@ -207,7 +208,7 @@ async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Pro
   }
 }
 
-function lockFor(fitted: FittedRule, name: TableName): RawBuilder<unknown> {
+function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
   const { start, table, children } = fitted
   const unguarded = start.kind === 'event' && start.guard.kind === 'table' ? [start.source] : []
   // A share lock lets our own rows go: a transaction does not stand in its own way.
@@ -216,7 +217,9 @@ function lockFor(fitted: FittedRule, name: TableName): RawBuilder<unknown> {
   }
   if (sameTable(table, name)) return statements.closeShape(fitted)
   const isChild = children.some((child) => sameTable(child.table, name))
-  return isChild ? statements.closeChildShape(name) : statements.holdShape(name)
+  if (isChild) return statements.closeChildShape(name)
+  const toKeepWhole = sourcesToKeepWhole(start).some((source) => sameTable(source, name))
+  return toKeepWhole ? statements.keepWhole(name) : statements.holdShape(name)
 }
 
 async function proveShape(trx: Transaction<OwnTables>, order: BatchOrder): Promise<void> {

@@ -1,6 +1,6 @@
 /** The statements of a batch on governed tables, one function each. `row` is the governed row. */
 import { sql, type RawBuilder } from 'kysely'
-import { sameTable, type TableName } from '../base/names.ts'
+import { sameTable } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
 import type { Child, FittedRule, FittedStart, GovernedRule } from '../catalog/fitted.ts'
 import {
@@ -16,6 +16,7 @@ import {
   tableId,
   type Key,
   type KeyColumn,
+  type TableRef,
 } from '../db/governed.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { viewOf } from '../plan/due.ts'
@@ -34,27 +35,33 @@ export type GivenParents = { readonly key: ForeignKey; readonly rows: Given }
 /**
  * Closes the table to changes of its shape, not to the application: no foreign key, trigger or
  * column can come until the batch ends. An update or delete of nothing takes the same lock as
- * `lock table … in row exclusive mode`, which asks for more rights than a batch needs.
+ * `lock table … in row exclusive mode`, which asks for more rights than a batch needs. Of a
+ * partitioned table every partition is closed: `where false` would leave them all out of the plan.
  */
 export function closeShape({ table, masks, rule }: GovernedRule): RawBuilder<unknown> {
   const [mask] = masks
   if (rule.action.kind === 'purge' || mask === undefined) return closeChildShape(table)
   const column = sql.id(mask.column.name)
-  return sql`update ${tableId(table)} set ${column} = ${column} where false`
+  return sql`update ${tableId(table)} set ${column} = ${column} where (select false)`
 }
 
-export function closeChildShape(table: TableName): RawBuilder<unknown> {
-  return sql`delete from ${tableId(table)} where false`
+export function closeChildShape(table: TableRef): RawBuilder<unknown> {
+  return sql`delete from ${tableId(table)} where (select false)`
 }
 
 /** Closes a source to writers: nothing else keeps new related rows away from it. */
-export function closeToWriters(table: TableName): RawBuilder<unknown> {
+export function closeToWriters(table: TableRef): RawBuilder<unknown> {
   return sql`lock table ${tableId(table)} in share mode`
 }
 
+/** Keeps partitions from being attached or detached; rows come and go as before. */
+export function keepWhole({ schema, name }: TableRef): RawBuilder<unknown> {
+  return sql`lock table only ${tableId({ schema, name, only: false })} in share update exclusive mode`
+}
+
 /** Keeps the shape of a table that is only read; needs the right to read one column. */
-export function holdShape(table: TableName): RawBuilder<unknown> {
-  return sql`select from ${tableId(table)} where false`
+export function holdShape(table: TableRef): RawBuilder<unknown> {
+  return sql`select from ${tableId(table)} where (select false)`
 }
 
 /**

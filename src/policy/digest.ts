@@ -36,6 +36,12 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     plausibleFrom: rule.plausibleFrom,
     sentinels: { open: asSet(rule.sentinels.open), invalid: asSet(rule.sentinels.invalid) },
     action: actionJson(rule.action),
+    ...(rule.inheritance !== null && { inheritance: rule.inheritance }),
+    ...(rule.triggers.length > 0 && {
+      triggers: asSet(
+        rule.triggers.map(({ table, name }): Json => ({ table: { ...table }, name })),
+      ),
+    }),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
   }
 }

@@ -7,6 +7,7 @@ import { CoverageDocument } from './document-coverage.ts'
 import { Column, Day, Id, Table, TableColumn, Text, Zone, mapping } from './document-parts.ts'
 import { field, readSchedule, readSentinels, readTemplate } from './fields.ts'
 import { readColumn, readTable } from './name.ts'
+import { tableShapes } from './document-table.ts'
 import { PERIOD_PATTERN, readPeriod } from './period.ts'
 import type { Link, Reference } from './policy.ts'
 
@@ -157,6 +158,7 @@ export const RuleDocument = mapping({
   references: field(readReferences, z.record(z.string(), z.enum(['own_rule', 'with_parent'])))
     .optional()
     .describe('Each table with a foreign key to this one: with_parent goes along, own_rule first.'),
+  ...tableShapes,
   ...inheritable,
   ...shared,
 }).meta({ id: 'rule', title: 'Rule' })

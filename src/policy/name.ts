@@ -60,6 +60,22 @@ export function readTableColumn(raw: unknown): Read<TableColumn> {
   return { value: { table: { schema, name }, column } }
 }
 
+/** Reads `trigger` of the governed table (null), or `schema.table.trigger`. */
+export function readTrigger(
+  raw: unknown,
+): Read<{ readonly table: TableName | null; readonly name: string }> {
+  const read = readDotted(raw, 'the name of a trigger')
+  if (read.value === undefined) return read
+  const [first, second, third, more] = read.value
+  if (first !== undefined && second === undefined) return { value: { table: null, name: first } }
+  if (first === undefined || second === undefined || third === undefined || more !== undefined) {
+    const message = `${quote(String(raw))} does not name a trigger`
+    const remedy = 'write its name, or schema.table.trigger for one of a table that goes along'
+    return refuse('trigger_name_invalid', message, remedy)
+  }
+  return { value: { table: { schema: first, name: second }, name: third } }
+}
+
 /** Reads the id of a policy or a rule: it is a word of file names, metrics and the journal. */
 export function readId(raw: unknown): Read<string> {
   if (typeof raw !== 'string') return refuseKind('an id as text', raw)

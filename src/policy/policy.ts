@@ -69,6 +69,10 @@ export type Rule = {
   readonly sentinels: Sentinels
   readonly action: Action
   readonly references: readonly Reference[]
+  /** `only`: the rule speaks of the table's own rows, and not of those that inherit from it. */
+  readonly inheritance: 'only' | null
+  /** Triggers that the author knows to fire when the rule acts. */
+  readonly triggers: readonly TriggerName[]
   /** SHA-256 in hexadecimal over the canonical form of the rule, without where it stands. */
   readonly digest: string
   /** Where the rule stands in its file. Not part of any digest. */
@@ -164,6 +168,9 @@ export type Strategy =
  * a parent to be purged waits until no child is left.
  */
 export type Reference = { readonly table: TableName; readonly as: 'own_rule' | 'with_parent' }
+
+/** A trigger by its table and its own name. */
+export type TriggerName = { readonly table: TableName; readonly name: string }
 
 export interface RuleSource {
   readonly file: string

@@ -48,6 +48,10 @@ export function resolveRule(
     sentinels: sentinelsOf(document, policy, faults),
     action: withExempt(actionOf(document.then, faults), document.table, policy, faults),
     references: document.references ?? [],
+    inheritance: document.inheritance ?? null,
+    triggers: (document.triggers?.acknowledge ?? []).map(({ table, name }) => {
+      return { table: table ?? document.table, name }
+    }),
   }
   const rule = { ...merged, digest: ruleDigest(merged), source }
   return { rule, problems: faults.map((fault) => source.problem(fault.path, fault)) }
