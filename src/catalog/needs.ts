@@ -205,7 +205,7 @@ export function grantFor(need: Need, role: string): string {
 }
 
 /** Quotes a name for text that a person will paste into psql; statements of ours use `sql.id`. */
-function quoted(name: string): string {
+export function quoted(name: string): string {
   const plain = /^[a-z_][a-z0-9_]*$/.test(name) && !RESERVED.has(name)
   return plain ? name : `"${name.replaceAll('"', '""')}"`
 }

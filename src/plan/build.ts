@@ -54,7 +54,9 @@ export function planRule({ fitted, boundary, census, approved, remarks }: Counte
     firstDayNotDue: boundary.firstDayNotDue,
     counts: census.counts,
     children: census.children,
-    oldestDueMonths: ageInMonths(census.oldestDue, boundary.today),
+    oldestDueMonths: ageInMonths(census.dueDays?.oldest, boundary.today),
+    medianDueMonths: ageInMonths(census.dueDays?.median, boundary.today),
+    newestDueMonths: ageInMonths(census.dueDays?.newest, boundary.today),
     limits: rule.limits,
     columns: columnsOf(fitted),
     remarks,
@@ -96,8 +98,8 @@ function unapproved({ rule }: FittedRule): Refusal {
   }
 }
 
-function ageInMonths(startDay: string | null, today: string): number | null {
-  if (startDay === null) return null
+function ageInMonths(startDay: string | undefined, today: string): number | null {
+  if (startDay === undefined) return null
   const start = DateTime.fromISO(startDay, { zone: 'UTC' })
   const { months } = DateTime.fromISO(today, { zone: 'UTC' }).diff(start, 'months')
   return Math.floor(months)

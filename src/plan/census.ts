@@ -40,8 +40,15 @@ export type Census = {
   readonly counts: Readonly<Record<Verdict, number>>
   /** Rows of each `with_parent` table that would go along with the due rows. */
   readonly children: readonly { readonly table: string; readonly rows: number }[]
-  /** Start day of the longest due row, YYYY-MM-DD; stays in this process, reports show an age. */
-  readonly oldestDue: string | null
+  /** Start days of the due rows; null if none is due. They stay in this process: reports show ages. */
+  readonly dueDays: DueDays | null
+}
+
+/** YYYY-MM-DD. Half of the rows start on `median` or before it. */
+export type DueDays = {
+  readonly oldest: string
+  readonly median: string
+  readonly newest: string
 }
 
 const NONE: Readonly<Record<Verdict, number>> = {
@@ -61,16 +68,28 @@ const NONE: Readonly<Record<Verdict, number>> = {
 
 /** Counts what a run of the rule would meet. Reads every row of the table once. */
 export async function takeCensus(db: QueryExecutorProvider, view: View): Promise<Census> {
-  const { rows } = await sql<{ verdict: Verdict; rows: string; oldest: string | null }>`
-    select verdict, count(*)::text as rows, min(day)::text as oldest
-    from ${judged(view)} as judged
+  // By day first: there are few days, and a median over the rows themselves would have to sort them.
+  const { rows } = await sql<{ verdict: Verdict; rows: string } & DueDays>`
+    with
+      daily as (
+        select verdict, day, count(*) as rows from ${judged(view)} as judged group by verdict, day
+      ),
+      summed as (
+        select verdict, day, rows, sum(rows) over (partition by verdict order by day) as upto,
+          sum(rows) over (partition by verdict) as total
+        from daily
+      )
+    select verdict, sum(rows)::text as rows, min(day)::text as oldest, max(day)::text as newest,
+      (min(day) filter (where upto * 2 >= total))::text as median
+    from summed
     group by verdict`.execute(db)
   const counts = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
   const due = rows.find((row) => row.verdict === 'due')
   return {
     counts: { ...NONE, ...counts },
     children: due === undefined ? [] : await countChildren(db, view),
-    oldestDue: due?.oldest ?? null,
+    dueDays:
+      due === undefined ? null : { oldest: due.oldest, median: due.median, newest: due.newest },
   }
 }
 

@@ -43,6 +43,8 @@ const plannedRule = z.strictObject({
   }),
   children: childRows,
   oldestDueMonths: count.nullable(),
+  medianDueMonths: count.nullable(),
+  newestDueMonths: count.nullable(),
   limits: z.strictObject({ maxRows: count, maxPercent: z.number() }),
   columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
   remarks,

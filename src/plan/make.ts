@@ -5,12 +5,14 @@ import type { Problem } from '../base/problem.ts'
 import type { Catalog, Table } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
+import { inspectStorage } from '../catalog/inspect-storage.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
+import { remarksOn } from './remarks.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
 export type Stand =
@@ -60,6 +62,10 @@ async function planRules(
   { rules, approved }: PlanRequest,
   cutoff: Cutoff,
 ): Promise<readonly PlannedRule[]> {
+  const stored = await inspectStorage(
+    trx,
+    rules.flatMap(({ reaches }) => reaches),
+  )
   const planned: PlannedRule[] = []
   const earlier = new Map<string, Pick<View, 'fitted' | 'boundary'>>()
   for (const fitted of rules) {
@@ -71,7 +77,7 @@ async function planRules(
       boundary,
       census,
       approved: approved === null || approved.get(id) === digest,
-      remarks: [],
+      remarks: remarksOn(fitted, stored),
     })
     planned.push(rule)
     if (willAct(rule)) earlier.set(id, { fitted, boundary })

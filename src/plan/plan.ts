@@ -46,6 +46,9 @@ export type PlannedRule = {
   readonly children: readonly { readonly table: string; readonly rows: number }[]
   /** Age of the longest due record in whole months since its period start; null if none is due. */
   readonly oldestDueMonths: number | null
+  /** The same of the record in the middle, and of the one that became due last. */
+  readonly medianDueMonths: number | null
+  readonly newestDueMonths: number | null
   readonly limits: { readonly maxRows: number; readonly maxPercent: number }
   /** What an anonymisation does to each column; empty for a purge. */
   readonly columns: readonly { readonly column: string; readonly becomes: string }[]

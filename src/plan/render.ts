@@ -110,14 +110,23 @@ function paragraph(rule: PlannedRule): readonly string[] {
 
 function dueLines(rule: PlannedRule): readonly string[] {
   if (rule.counts.due === 0) return ['nothing is due']
-  const age =
-    rule.oldestDueMonths === null ? '' : `, the oldest started ${months(rule.oldestDueMonths)} ago`
   return [
-    `${number(rule.counts.due)} due${age}`,
+    `${number(rule.counts.due)} due${ages(rule)}`,
     ...rule.children
       .filter(({ rows }) => rows > 0)
       .map(({ table: child, rows }) => `${number(rows)} of ${child} go along`),
   ]
+}
+
+/** Ages and no dates: enough to see a period that counts from the wrong column. */
+function ages(rule: PlannedRule): string {
+  const { oldestDueMonths: oldest, medianDueMonths: median, newestDueMonths: newest } = rule
+  if (oldest === null) return ''
+  const others =
+    median === null || newest === null || newest === oldest
+      ? ''
+      : `, the median ${months(median)}, the newest ${months(newest)}`
+  return `, the oldest started ${months(oldest)} ago${others}`
 }
 
 function maskLines(rule: PlannedRule): readonly string[] {

@@ -54,7 +54,15 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'wire.ts',
   ],
   catalog: ['catalog.ts', 'fingerprint.ts', 'fitted.ts', 'needs.ts'],
-  plan: ['build.ts', 'explain-text.ts', 'file.ts', 'plan.ts', 'render.ts', 'stale.ts'],
+  plan: [
+    'build.ts',
+    'explain-text.ts',
+    'file.ts',
+    'plan.ts',
+    'remarks.ts',
+    'render.ts',
+    'stale.ts',
+  ],
 }
 
 const OUTSIDE_WORLD =

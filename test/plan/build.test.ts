@@ -29,7 +29,7 @@ function planned(
   const census: Census = {
     counts: { ...zero(), ...counts },
     children: [],
-    oldestDue: null,
+    dueDays: null,
     ...more,
   }
   return planRule({
@@ -89,8 +89,12 @@ test.for([
 ] as const)(
   'of the longest due record, which started on %s, only the age is told',
   ([oldestDue, months]) => {
-    const rule = planned('', { due: 1 }, { oldestDue })
+    const dueDays =
+      oldestDue === null ? null : { oldest: oldestDue, median: oldestDue, newest: oldestDue }
+    const rule = planned('', { due: 1 }, { dueDays })
     expect(rule.oldestDueMonths).toBe(months)
+    expect(rule.medianDueMonths).toBe(months)
+    expect(rule.newestDueMonths).toBe(months)
     expect(JSON.stringify(rule)).not.toContain('2024-02-29')
   },
 )

@@ -31,6 +31,8 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     },
     children: [],
     oldestDueMonths: 61,
+    medianDueMonths: 61,
+    newestDueMonths: 61,
     limits: { maxRows: 50_000, maxPercent: 25 },
     columns: [],
     remarks: [],

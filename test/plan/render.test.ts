@@ -31,6 +31,12 @@ test('a plan reads like this', () => {
           outside: 6,
         },
         oldestDueMonths: 120,
+        medianDueMonths: 119,
+        newestDueMonths: 12,
+        remarks: [
+          { code: 'start_nullable', message: 'at may be null', remedy: 'set not null' },
+          { code: 'table_unlogged', message: 'crm.customer is unlogged', remedy: null },
+        ],
         columns: [
           { column: 'id', becomes: 'structural' },
           { column: 'full_name', becomes: 'constant' },
@@ -54,7 +60,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan fb44428c46a3
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 05feaf4e2549
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
@@ -74,7 +80,7 @@ test('a plan reads like this', () => {
     customer: Customers without a contract
       crm.customer: anonymise 10 years after the period started; today 2026-11-22, so due if it started
         before 2016-11-22
-      2 000 000 due, the oldest started 10 years ago
+      2 000 000 due, the oldest started 10 years ago, the median 9 years 11 months, the newest 1 year
       400 kept: their period runs
       4 never expire: no related row says when their period starts
       3 never expire: their period start is not plausible
@@ -82,6 +88,9 @@ test('a plan reads like this', () => {
       6 of the table are not of this record class
       columns: nothing: phone; constant: full_name; template: email; kept: company; left as keys and
         links: id
+      note: at may be null
+        set not null
+      note: crm.customer is unlogged
       REFUSED: 2000000 rows would go, children counted; the limit is 50000 (limits.max_rows)
 
     site: Contracts

@@ -1,0 +1,117 @@
+/** What a person should know of a rule's tables before approving it. A remark stops nothing. */
+import { printTable, type TableName } from '../base/names.ts'
+import { columnOf, type Table } from '../catalog/catalog.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import type { Storage } from '../catalog/inspect-storage.ts'
+import { quoted } from '../catalog/needs.ts'
+import type { Remark } from './plan.ts'
+
+/** A guess: less than this is read in a few hundredths of a second, with an index or without. */
+const WORTH_AN_INDEX = 8 * 1024 * 1024
+
+type Stored = ReadonlyMap<string, Storage>
+
+/** The remarks on a rule; `stored` knows every table that the rule reaches. */
+export function remarksOn(fitted: FittedRule, stored: Stored): readonly Remark[] {
+  return [
+    ...nullableStart(fitted),
+    ...(fitted.start.kind === 'column'
+      ? unindexed(stored, {
+          code: 'start_not_indexed',
+          table: fitted.table,
+          columns: [fitted.start.moment.column],
+          why: 'every plan and run reads the whole table to find what is due',
+        })
+      : linksUnindexed(fitted.start, stored)),
+    ...foreignKeysUnindexed(fitted, stored),
+    ...unlogged(fitted, stored),
+  ]
+}
+
+function nullableStart({ start, table }: FittedRule): readonly Remark[] {
+  if (start.kind !== 'column') return []
+  const { column } = start.moment
+  if (columnOf(table, column)?.notNull !== false) return []
+  return [
+    {
+      code: 'start_nullable',
+      message: `${column} may be null: such a record counts as still open and is kept for ever`,
+      remedy:
+        'see the records counted as open; if null is not meant to be an open end, set not null',
+    },
+  ]
+}
+
+function linksUnindexed(
+  start: Extract<FittedRule['start'], { kind: 'event' }>,
+  stored: Stored,
+): readonly Remark[] {
+  return unindexed(stored, {
+    code: 'link_not_indexed',
+    table: start.source,
+    columns: start.links.map(({ source }) => source.name),
+    why: 'every batch reads the whole table to find what decides',
+  })
+}
+
+/** PostgreSQL looks for rows that refer to a purged one itself, once for each purged row. */
+function foreignKeysUnindexed(fitted: FittedRule, stored: Stored): readonly Remark[] {
+  const keys = [
+    ...fitted.children.flatMap(({ table, foreignKeys }) =>
+      foreignKeys.map((key) => ({ table, key })),
+    ),
+    ...fitted.blockers,
+  ]
+  return keys.flatMap(({ table, key }) =>
+    unindexed(stored, {
+      code: 'foreign_key_not_indexed',
+      table,
+      columns: key.fromColumns,
+      why: `each purged row of ${printTable(key.to)} makes PostgreSQL read the whole table (foreign key ${key.name})`,
+    }),
+  )
+}
+
+type Wanted = {
+  readonly code: string
+  readonly table: Table
+  readonly columns: readonly string[]
+  readonly why: string
+}
+
+function unindexed(stored: Stored, { code, table, columns, why }: Wanted): readonly Remark[] {
+  const storage = stored.get(printTable(table))
+  if (storage === undefined || storage.bytes < WORTH_AN_INDEX) return []
+  if (storage.indexes.some((index) => leads(index, columns))) return []
+  return [
+    {
+      code,
+      message: `${printTable(table)} has no index on ${columns.join(', ')}: ${why}`,
+      remedy: createIndex(table, columns),
+    },
+  ]
+}
+
+/** True if the index begins with the columns, in any order. */
+function leads(index: readonly string[], columns: readonly string[]): boolean {
+  const first = index.slice(0, columns.length)
+  return columns.every((column) => first.includes(column))
+}
+
+function createIndex(table: Table, columns: readonly string[]): string {
+  const on = `${quoted(table.schema)}.${quoted(table.name)} (${columns.map((column) => quoted(column)).join(', ')})`
+  return table.kind === 'partitioned table'
+    ? `create index concurrently on each partition, then: create index on ${on}`
+    : `create index concurrently on ${on}`
+}
+
+function unlogged(fitted: FittedRule, stored: Stored): readonly Remark[] {
+  const names = new Set(fitted.reaches.map((table: TableName) => printTable(table)))
+  return [...names]
+    .filter((name) => stored.get(name)?.unlogged === true)
+    .map((name) => ({
+      code: 'table_unlogged',
+      message: `${name} is unlogged: a crash of the server empties it, and the journal does not say so`,
+      remedy: `if its rows have to be kept: alter table ${name} set logged`,
+    }))
+}
