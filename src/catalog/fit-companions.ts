@@ -2,7 +2,8 @@
 import { printTable, sameTable } from '../base/names.ts'
 import type { Rule } from '../policy/policy.ts'
 import type { Table } from './catalog.ts'
-import type { FittedRule, FittedStart, GovernedRule } from './fitted.ts'
+import { levelsOf, sourcesOf } from './chain.ts'
+import type { FittedRule, FittedSource, FittedStart, GovernedRule } from './fitted.ts'
 
 export type Companions = Pick<FittedRule, 'rivals' | 'superseding' | 'closed'>
 
@@ -34,18 +35,20 @@ function actsInstead(other: Rule, rule: Rule): boolean {
 
 /** Where the starts of the others are read, unless this rule locks the very same rows by itself. */
 function sourcesToClose(fitted: Started, others: readonly Started[]): readonly Table[] {
+  const locked = new Set(sourcesOf(fitted.start).map((source) => spelt(source)))
   const tables = others.flatMap(({ start }) =>
-    start.kind === 'column' || isSameReading(start, fitted.start) ? [] : [start.source],
+    sourcesOf(start)
+      .filter((source) => !locked.has(spelt(source)))
+      .flatMap((source) => levelsOf(source).map(({ table }) => table)),
   )
   return [...new Map(tables.map((table) => [printTable(table), table])).values()]
 }
 
-function isSameReading(one: FittedStart, other: FittedStart): boolean {
-  if (one.kind === 'column' || other.kind === 'column') return false
-  const spelt = (start: typeof one): string =>
-    start.links
-      .map((link) => JSON.stringify([link.source.name, link.own.name]))
-      .toSorted()
-      .join()
-  return sameTable(one.source, other.source) && spelt(one) === spelt(other)
+/** Names the rows that a source leads to. */
+function spelt(source: FittedSource): string {
+  const levels = levelsOf(source).map(({ table, links }) => [
+    printTable(table),
+    links.map((link) => JSON.stringify([link.source.name, link.own.name])).toSorted(),
+  ])
+  return JSON.stringify(levels)
 }

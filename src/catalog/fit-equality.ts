@@ -1,7 +1,8 @@
 import { printTable } from '../base/names.ts'
 import { columnsRead } from '../policy/policy.ts'
 import { columnOf, type Column, type Table } from './catalog.ts'
-import type { FittedRule } from './fitted.ts'
+import { levelsOf, sourcesOf } from './chain.ts'
+import type { FittedRule, FittedSource } from './fitted.ts'
 import type { Report } from './fit-table.ts'
 
 type Compared = Pick<FittedRule, 'rule' | 'table' | 'key' | 'start' | 'children' | 'blockers'>
@@ -9,7 +10,7 @@ type Compared = Pick<FittedRule, 'rule' | 'table' | 'key' | 'start' | 'children'
 type Place = {
   readonly table: Table
   readonly columns: readonly string[]
-  readonly path: readonly string[]
+  readonly path: readonly (string | number)[]
 }
 
 /**
@@ -33,27 +34,10 @@ export function reportUnknownEquality(fitted: Compared, report: Report): void {
 
 function placesOf({ rule, table, key, start, children, blockers }: Compared): readonly Place[] {
   const names = key.map(({ name }) => name)
-  const events: readonly Place[] =
-    start.kind === 'column'
-      ? []
-      : [
-          ...start.links.flatMap(({ source, own }): readonly Place[] => {
-            const path = ['start', 'by', source.name]
-            return [
-              { table: start.source, columns: [source.name], path },
-              { table, columns: [own.name], path },
-            ]
-          }),
-          ...columnsRead(start.open).map((column) => ({
-            table: start.source,
-            columns: [column],
-            path: ['start', 'open', column],
-          })),
-        ]
   return [
     { table, columns: names, path: ['table'] },
     ...columnsRead(rule.where).map((each) => ({ table, columns: [each], path: ['where', each] })),
-    ...events,
+    ...sourcesOf(start).flatMap((source) => sourcePlaces(source, table)),
     ...children.map(({ table: child, key: childKey, foreignKeys }) => ({
       table: child,
       columns: [
@@ -66,6 +50,27 @@ function placesOf({ rule, table, key, start, children, blockers }: Compared): re
       table: waiting,
       columns: fromColumns,
       path: ['references', printTable(waiting)],
+    })),
+  ]
+}
+
+function sourcePlaces(source: FittedSource, governed: Table): readonly Place[] {
+  return [
+    ...levelsOf(source).flatMap(({ table, links }, at) => {
+      const above = source.hops[at]?.table ?? governed
+      return links.flatMap(({ source: read, own }): readonly Place[] => {
+        const step = source.hops.length === 0 ? [] : [at]
+        const path = [...source.place, 'by', ...step, read.name]
+        return [
+          { table, columns: [read.name], path },
+          { table: above, columns: [own.name], path },
+        ]
+      })
+    }),
+    ...columnsRead(source.open).map((column) => ({
+      table: source.table,
+      columns: [column],
+      path: [...source.place, 'open', column],
     })),
   ]
 }

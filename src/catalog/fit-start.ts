@@ -1,7 +1,9 @@
 import { printTable } from '../base/names.ts'
-import { columnsRead, type EventStart, type Rule } from '../policy/policy.ts'
-import { columnOf, type Catalog, type Column, type ForeignKey, type Table } from './catalog.ts'
-import type { FittedLink, FittedStart, Frame, Guard, Moment } from './fitted.ts'
+import { columnsRead, type EventSource, type Link, type Rule } from '../policy/policy.ts'
+import type { Catalog, Column, Table } from './catalog.ts'
+import { fitGuard, isKeptBy } from './fit-guard.ts'
+import { fitMoment } from './fit-moment.ts'
+import type { FittedHop, FittedLink, FittedSource, FittedStart } from './fitted.ts'
 import { findColumn, findTable, type Report } from './fit-table.ts'
 import { isWhole } from './partitions.ts'
 
@@ -12,94 +14,47 @@ type Context = {
   readonly report: Report
 }
 
+type Path = readonly (string | number)[]
+
 /** Fits the rule's period start; undefined if there are problems, which are reported. */
 export function fitStart(context: Context): FittedStart | undefined {
-  const { rule, table } = context
-  if (rule.start.kind === 'column') {
-    const moment = fitMoment(context, {
-      table,
-      name: rule.start.column,
-      zone: rule.start.zone,
-      path: ['start'],
-    })
+  const { rule, table, report } = context
+  const { start } = rule
+  if (start.kind === 'column') {
+    const place = { ...start, table, ruleZone: rule.zone, path: ['start'] }
+    const moment = fitMoment(place, report)
     return moment === undefined ? undefined : { kind: 'column', moment }
   }
-  return fitEvent(context, rule.start)
-}
-
-type MomentPlace = {
-  readonly table: Table
-  readonly name: string
-  readonly zone: string | null
-  readonly path: readonly string[]
-}
-
-function fitMoment(context: Context, place: MomentPlace): Moment | undefined {
-  const { rule, report } = context
-  const column = findColumn(place.table, place.name, place.path, report)
-  if (column === undefined) return undefined
-  const frame = frameOf(column, place.zone ?? rule.zone)
-  if (frame === undefined) {
-    report(
-      place.path,
-      'start_not_a_date',
-      `${printTable(place.table)}.${place.name} is ${column.typeText}: no period can start there`,
-      'a start is a date, a timestamp or a timestamp with time zone',
-    )
-    return undefined
-  }
-  if (place.zone !== null && frame.kind !== 'local') {
-    report(
-      [...place.path, 'timezone'],
-      'start_zone_unused',
-      `${printTable(place.table)}.${place.name} is ${column.typeText}, which needs no zone of its own`,
-      'remove timezone: it is for timestamps without time zone',
-    )
-    return undefined
-  }
-  return { column: place.name, frame }
-}
-
-function frameOf(column: Column, zone: string): Frame | undefined {
-  switch (column.baseType) {
-    case 'date':
-      return { kind: 'date' }
-    case 'timestamptz':
-      return { kind: 'instant' }
-    case 'timestamp':
-      return { kind: 'local', zone }
-    default:
-      return undefined
-  }
-}
-
-function fitEvent(context: Context, start: EventStart): FittedStart | undefined {
-  const { catalog, report, table } = context
-  const source = findTable(catalog, start.source, ['start', 'latest'], report)
-  if (source === undefined || !isReadableSource(source, ['start', 'latest'], report)) {
-    return undefined
-  }
-  const moment = fitMoment(context, {
-    table: source,
-    name: start.column,
-    zone: start.zone,
-    path: ['start', 'latest'],
-  })
-  const links = fitLinks(context, start, source)
-  for (const name of columnsRead(start.open)) {
-    findColumn(source, name, ['start', 'open', name], report)
-  }
+  const sources = start.sources.flatMap((source) => fitSource(context, source) ?? [])
   const none =
     typeof start.none === 'string'
       ? null
-      : fitMoment(context, { table, name: start.none.use, zone: null, path: ['start', 'none'] })
-  if (moment === undefined || none === undefined || links === undefined) return undefined
-  const guard = fitGuard({ ...context, start, source, links })
-  if (guard === undefined) return undefined
-  return { kind: 'event', source, moment, links, open: start.open, none, guard }
+      : fitMoment(
+          { ...start.none.use, table, ruleZone: rule.zone, path: ['start', 'none'] },
+          report,
+        )
+  if (none === undefined || sources.length < start.sources.length) return undefined
+  return { kind: 'event', sources, none }
 }
 
-function isReadableSource(source: Table, path: readonly string[], report: Report): boolean {
+function fitSource(context: Context, source: EventSource): FittedSource | undefined {
+  const { rule, catalog, report } = context
+  const path = [...source.place, source.place.length === 1 ? 'latest' : 'column']
+  const table = findTable(catalog, source.table, path, report)
+  if (table === undefined || !isReadableSource(table, path, report)) return undefined
+  const moment = fitMoment({ ...source, table, ruleZone: rule.zone, path }, report)
+  const way = fitWay(context, source, table)
+  for (const name of columnsRead(source.open)) {
+    findColumn(table, name, [...source.place, 'open', name], report)
+  }
+  if (moment === undefined || way === undefined) return undefined
+  const { hops, links, top } = way
+  const guard = fitGuard({ ...context, source, top, links })
+  if (guard === undefined) return undefined
+  return { table, moment, open: source.open, hops, links, guard, place: source.place }
+}
+
+function isReadableSource(source: Table, path: Path, report: Report): boolean {
   if (source.kind !== 'table' && source.kind !== 'partitioned table') {
     report(
       path,
@@ -131,93 +86,62 @@ function isReadableSource(source: Table, path: readonly string[], report: Report
   return true
 }
 
-function fitLinks(
-  context: Context,
-  start: EventStart,
-  source: Table,
-): readonly FittedLink[] | undefined {
-  const { table, report } = context
-  const links = start.by.flatMap((link): readonly FittedLink[] => {
-    const path = ['start', 'by', link.source]
-    const read = findColumn(source, link.source, path, report)
-    const own = findColumn(table, link.own, path, report)
+type Way = {
+  readonly hops: readonly FittedHop[]
+  readonly links: readonly FittedLink[]
+  /** The table that `links` lead from. */
+  readonly top: Table
+}
+
+/** Fits the steps from the source up to the governed table. */
+function fitWay(context: Context, source: EventSource, table: Table): Way | undefined {
+  const { catalog, report } = context
+  const by = [...source.place, 'by']
+  const hops: FittedHop[] = []
+  let below = table
+  for (const [at, hop] of source.hops.entries()) {
+    const path = [...by, at]
+    const above = findTable(catalog, hop.table, path, report)
+    if (above === undefined || !isReadableSource(above, path, report)) return undefined
+    const links = fitLinks({ below, above, links: hop.links, path }, report)
+    if (links === undefined) return undefined
+    hops.push({ table: above, links, guarded: isKeptBy(below, above, links) })
+    below = above
+  }
+  const path = hops.length === 0 ? by : [...by, hops.length]
+  const links = fitLinks({ below, above: context.table, links: source.by, path }, report)
+  return links === undefined ? undefined : { hops, links, top: below }
+}
+
+type Step = {
+  readonly below: Table
+  readonly above: Table
+  readonly links: readonly Link[]
+  readonly path: Path
+}
+
+function fitLinks(step: Step, report: Report): readonly FittedLink[] | undefined {
+  const { below, above } = step
+  const links = step.links.flatMap((link): readonly FittedLink[] => {
+    const path = [...step.path, link.source]
+    const read = findColumn(below, link.source, path, report)
+    const own = findColumn(above, link.own, path, report)
     if (read === undefined || own === undefined) return []
     if (read.baseType !== own.baseType && !bothIntegers(read, own)) {
       report(
         path,
         'link_types_differ',
-        `${printTable(source)}.${link.source} is ${read.typeText}, ${printTable(table)}.${link.own} is ${own.typeText}`,
+        `${printTable(below)}.${link.source} is ${read.typeText}, ${printTable(above)}.${link.own} is ${own.typeText}`,
         'link columns of one type',
       )
       return []
     }
     return [{ source: read, own }]
   })
-  return links.length === start.by.length ? links : undefined
+  return links.length === step.links.length ? links : undefined
 }
 
 function bothIntegers(one: Column, other: Column): boolean {
   const integers = new Set(['int2', 'int4', 'int8'])
   return integers.has(one.baseType) && integers.has(other.baseType)
-}
-
-type GuardContext = Context & {
-  readonly start: EventStart
-  readonly source: Table
-  readonly links: readonly FittedLink[]
-}
-
-/**
- * Row locks keep new related rows away only if inserting one must lock the same row, which an
- * enforced foreign key over exactly the link columns makes it do. Failing that the source table is
- * closed to writers for the length of a batch, which needs a write privilege on it.
- */
-function fitGuard(context: GuardContext): Guard | undefined {
-  const { start, source, table, links, catalog, report } = context
-  if (start.via !== null) {
-    const parent = findTable(catalog, start.via, ['start', 'via'], report)
-    if (parent === undefined) return undefined
-    const key = foreignKeyOver(source, parent, links)
-    if (key === undefined) {
-      report(
-        ['start', 'via'],
-        'via_without_foreign_key',
-        `${printTable(source)} has no enforced foreign key over the columns of \`by\` to ${printTable(parent)}`,
-        'locking a row of `via` would not keep new related rows away; leave `via` out',
-      )
-      return undefined
-    }
-    return { kind: 'common parent', table: parent, pairs: parentPairs(key, parent, links) }
-  }
-  const toGoverned = foreignKeyOver(source, table, links)
-  const refersToOwn = toGoverned?.fromColumns.every((from, position) =>
-    links.some(
-      (link) => link.source.name === from && link.own.name === toGoverned.toColumns[position],
-    ),
-  )
-  return refersToOwn === true ? { kind: 'own row' } : { kind: 'table' }
-}
-
-function foreignKeyOver(
-  source: Table,
-  target: Table,
-  links: readonly FittedLink[],
-): ForeignKey | undefined {
-  const linked = new Set(links.map((link) => link.source.name))
-  return source.outbound.find(
-    (key) =>
-      key.enforced &&
-      key.to.schema === target.schema &&
-      key.to.name === target.name &&
-      key.fromColumns.length === linked.size &&
-      key.fromColumns.every((column) => linked.has(column)),
-  )
-}
-
-function parentPairs(key: ForeignKey, parent: Table, links: readonly FittedLink[]) {
-  return key.fromColumns.flatMap((from, position) => {
-    const column = columnOf(parent, key.toColumns[position] ?? '')
-    const link = links.find((candidate) => candidate.source.name === from)
-    return column === undefined || link === undefined ? [] : [{ parent: column, own: link.own }]
-  })
 }

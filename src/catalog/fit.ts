@@ -1,15 +1,17 @@
-import { printTable, sameTable, type TableName } from '../base/names.ts'
+import { printTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
-import { columnsRead, type PolicySet, type Rule } from '../policy/policy.ts'
-import type { Catalog, Table } from './catalog.ts'
+import { columnsRead, tablesRead, type PolicySet, type Rule } from '../policy/policy.ts'
+import type { Catalog } from './catalog.ts'
+import { tablesOf } from './chain.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
+import { readersOf } from './fit-readers.ts'
 import { fitReferences } from './fit-references.ts'
 import { fitSetOff } from './fit-set-off.ts'
 import { fitStart } from './fit-start.ts'
 import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-table.ts'
-import type { FittedRule, FittedStart, Reader } from './fitted.ts'
+import type { FittedRule } from './fitted.ts'
 import { grantFor, isMet, needsOf } from './needs.ts'
 
 type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | keyof Companions>
@@ -66,42 +68,12 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
     fitted.table,
     ...fitted.children.map((child) => child.table),
     ...fitted.blockers.map((blocker) => blocker.table),
-    ...(start.kind === 'event' ? [start.source] : []),
-    ...(start.kind === 'event' && start.guard.kind === 'common parent' ? [start.guard.table] : []),
+    ...tablesOf(start),
     ...readers.map(({ reader }) => reader.table),
     ...companions.closed,
   ]
   const refs = reaches.map(({ schema, name, only }) => ({ schema, name, only }))
   return { ...fitted, ...companions, readers, reaches: distinctTables(refs) }
-}
-
-/** How `reader` comes to rows of `table` for its period starts and links, if it does. */
-function readersOf(table: Table, reader: UnreadRule, destroyer: UnreadRule): readonly Reader[] {
-  const { start } = reader
-  if (start.kind === 'column') return []
-  const itself = reader.rule.id === destroyer.rule.id
-  // The related rows of one record all have the same start, so those that are due go in any order:
-  // what is left starts earlier and stays due.
-  const ownGroup = itself && sameTable(table, destroyer.table)
-  const readings: Reader[] = []
-  if (sameTable(start.source, table) && !ownGroup) {
-    readings.push({
-      reader,
-      on: table,
-      pairs: start.links.map((link) => ({ own: link.own.name, read: link.source.name })),
-      exceptRoot: itself,
-    })
-  }
-  if (start.guard.kind === 'common parent' && sameTable(start.guard.table, table) && !ownGroup) {
-    readings.push({ reader, on: table, pairs: parentPairs(start.guard), exceptRoot: itself })
-  }
-  return readings
-}
-
-function parentPairs(
-  guard: Extract<Extract<FittedStart, { kind: 'event' }>['guard'], { kind: 'common parent' }>,
-): Reader['pairs'] {
-  return guard.pairs.map((pair) => ({ own: pair.own.name, read: pair.parent.name }))
 }
 
 function distinctTables<T extends TableName>(tables: readonly T[]): readonly T[] {
@@ -124,11 +96,10 @@ function missingRights(fitted: FittedRule, catalog: Catalog): readonly Problem[]
 /** The tables that the rules name: what the catalog must be asked for. */
 export function tablesNamed(set: PolicySet): readonly TableName[] {
   return distinctTables(
-    set.rules.flatMap(({ table, start, references }) => [
-      table,
-      ...(start.kind === 'event' ? [start.source] : []),
-      ...(start.kind === 'event' && start.via !== null ? [start.via] : []),
-      ...references.map((reference) => reference.table),
+    set.rules.flatMap((rule) => [
+      rule.table,
+      ...tablesRead(rule),
+      ...rule.references.map((reference) => reference.table),
     ]),
   )
 }

@@ -57,18 +57,37 @@ export type Frame =
   | { readonly kind: 'instant' }
   | { readonly kind: 'local'; readonly zone: string }
 
-export type FittedStart =
-  | { readonly kind: 'column'; readonly moment: Moment }
-  | {
-      readonly kind: 'event'
-      readonly source: Table
-      readonly moment: Moment
-      readonly links: readonly FittedLink[]
-      readonly open: Condition | null
-      /** Where the period starts for a record without any related row; null: it never expires. */
-      readonly none: Moment | null
-      readonly guard: Guard
-    }
+export type FittedStart = { readonly kind: 'column'; readonly moment: Moment } | FittedEvent
+
+export type FittedEvent = {
+  readonly kind: 'event'
+  readonly sources: readonly FittedSource[]
+  /** Where the period starts for a record without any related row; null: it never expires. */
+  readonly none: Moment | null
+}
+
+/** Related rows that say when something ended, and the way from them up to the governed row. */
+export type FittedSource = {
+  readonly table: Table
+  readonly moment: Moment
+  readonly open: Condition | null
+  /** The tables in between, from the source upward. */
+  readonly hops: readonly FittedHop[]
+  /** From the last hop, or else from the source, to the governed row. */
+  readonly links: readonly FittedLink[]
+  /** Of the table that `links` lead from. */
+  readonly guard: Guard
+  /** Where it stands in its rule, for messages. */
+  readonly place: readonly (string | number)[]
+}
+
+/** One step up: `own` is a column of `table`, `source` one of the table below. */
+export type FittedHop = {
+  readonly table: Table
+  readonly links: readonly FittedLink[]
+  /** Locking a row of `table` keeps new rows below it away; otherwise the table below is closed. */
+  readonly guarded: boolean
+}
 
 export type FittedLink = { readonly source: Column; readonly own: Column }
 
@@ -103,10 +122,11 @@ export type FiredTrigger = {
 /** A foreign key whose rows stand in the way of the row they refer to, and the table of those rows. */
 export type Blocker = { readonly key: ForeignKey; readonly table: Table }
 
-/** `reader` finds the row of `on` that decides it by equality of `pairs`. */
+/** `reader` finds the row of `on` that decides it through `hops`, then by equality of `pairs`. */
 export type Reader = {
   readonly reader: GovernedRule
   readonly on: TableName
+  readonly hops: readonly FittedHop[]
   readonly pairs: readonly { readonly own: string; readonly read: string }[]
   /** The reader is the rule itself: the governed row that goes along does not count. */
   readonly exceptRoot: boolean

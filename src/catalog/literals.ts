@@ -5,13 +5,16 @@ import { bound } from '../db/governed.ts'
 import { saysRowRefused } from '../db/sqlstate.ts'
 import type { Condition, Scalar } from '../policy/policy.ts'
 import { columnOf, type Column, type Table } from './catalog.ts'
+import { sourcesOf } from './chain.ts'
 import type { FittedRule } from './fitted.ts'
+
+type Path = readonly (string | number)[]
 
 type Literal = {
   readonly column: Column
   /** Null stands for SQL's null, which a domain may refuse. */
   readonly text: string | null
-  readonly path: readonly string[]
+  readonly path: Path
 }
 
 /**
@@ -57,9 +60,9 @@ function literalsOf(fitted: FittedRule): readonly Literal[] {
   const { rule, table, start, masks } = fitted
   return [
     ...(rule.where === null ? [] : inCondition(rule.where, table, ['where'])),
-    ...(start.kind === 'event' && start.open !== null
-      ? inCondition(start.open, start.source, ['start', 'open'])
-      : []),
+    ...sourcesOf(start).flatMap(({ open, table: source, place }) =>
+      open === null ? [] : inCondition(open, source, [...place, 'open']),
+    ),
     ...masks.flatMap(({ column, written }): readonly Literal[] => {
       const path = ['then', 'anonymise', column.name]
       if (written.kind === 'template') return []
@@ -68,11 +71,7 @@ function literalsOf(fitted: FittedRule): readonly Literal[] {
   ]
 }
 
-function inCondition(
-  condition: Condition,
-  table: Table,
-  path: readonly string[],
-): readonly Literal[] {
+function inCondition(condition: Condition, table: Table, path: Path): readonly Literal[] {
   switch (condition.kind) {
     case 'all':
     case 'any':
@@ -95,7 +94,7 @@ function literalsFor(
   table: Table,
   name: string,
   values: readonly Scalar[],
-  path: readonly string[],
+  path: Path,
 ): readonly Literal[] {
   const column = columnOf(table, name)
   if (column === undefined) return []

@@ -2,7 +2,8 @@
 import { printTable } from '../base/names.ts'
 import { columnsRead } from '../policy/policy.ts'
 import type { Column, ForeignKey, Table } from './catalog.ts'
-import type { FittedRule, FittedStart } from './fitted.ts'
+import { levelsOf, sourcesOf, type Level } from './chain.ts'
+import type { FittedRule, FittedSource } from './fitted.ts'
 import { sourcesToKeepWhole } from './partitions.ts'
 
 export type Need = {
@@ -43,7 +44,9 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
 function governedNeeds(fitted: FittedRule): readonly Need[] {
   const { rule, table, key, masks, start } = fitted
   const own =
-    start.kind === 'column' ? [start.moment.column] : start.links.map((link) => link.own.name)
+    start.kind === 'column'
+      ? [start.moment.column]
+      : start.sources.flatMap(({ links }) => names(links.map((link) => link.own)))
   const fallback = start.kind === 'event' && start.none !== null ? [start.none.column] : []
   const referenced = table.inbound.flatMap((each: ForeignKey) => each.toColumns)
   const read = [
@@ -74,46 +77,37 @@ function governedNeeds(fitted: FittedRule): readonly Need[] {
   ]
 }
 
-function startNeeds(fitted: FittedRule): readonly Need[] {
-  const { start } = fitted
-  if (start.kind === 'column') return []
-  return [
-    select(start.source, sourceColumns(start), 'to read when the period starts'),
-    ...guardNeeds(start),
-  ]
+function startNeeds({ start }: FittedRule): readonly Need[] {
+  return sourcesOf(start).flatMap((source) => [
+    select(
+      source.table,
+      [source.moment.column, ...columnsRead(source.open)],
+      'to read when the period starts',
+    ),
+    ...levelsOf(source).flatMap((level, at) => levelNeeds(source, level, at)),
+    ...parentNeeds(source),
+  ])
 }
 
-function sourceColumns(start: Extract<FittedStart, { kind: 'event' }>): readonly string[] {
-  return [
-    start.moment.column,
-    ...start.links.map((link) => link.source.name),
-    ...columnsRead(start.open),
-  ]
+function levelNeeds(source: FittedSource, { table, links, closed }: Level, at: number) {
+  const linked = links.map((link) => link.source)
+  const below = source.hops[at - 1]?.links.map((link) => link.own) ?? []
+  const read = select(table, names([...linked, ...below]), 'to find the related rows')
+  const why =
+    at === 0
+      ? 'to lock the rows that decide (select … for share needs the right to update one column)'
+      : 'to lock the rows between those that decide and the record'
+  return [read, closed ? close(table) : lock(table, linked, why)]
 }
 
-function guardNeeds(start: Extract<FittedStart, { kind: 'event' }>): readonly Need[] {
-  const lockSource = lock(
-    start.source,
-    start.links.map((link) => link.source),
-    'to lock the rows that decide (select … for share needs the right to update one column)',
-  )
-  switch (start.guard.kind) {
-    case 'own row':
-      return [lockSource]
-    case 'common parent': {
-      const { table, pairs } = start.guard
-      const parents = pairs.map((pair) => pair.parent)
-      return [
-        lockSource,
-        select(table, names(parents), 'to find the common parent'),
-        lock(table, parents, 'to lock the common parent, which keeps new related rows away'),
-      ]
-    }
-    case 'table':
-      return [close(start.source)]
-    default:
-      return start.guard satisfies never
-  }
+function parentNeeds({ guard }: FittedSource): readonly Need[] {
+  if (guard.kind !== 'common parent') return []
+  const { table, pairs } = guard
+  const parents = pairs.map((pair) => pair.parent)
+  return [
+    select(table, names(parents), 'to find the common parent'),
+    lock(table, parents, 'to lock the common parent, which keeps new related rows away'),
+  ]
 }
 
 function select(table: Table, columns: readonly string[], why: string): Need {

@@ -1,6 +1,7 @@
 /** What a table has to be, whole and of one piece, before rules read it or act on it. */
 import { printTable } from '../base/names.ts'
 import type { Table } from './catalog.ts'
+import { levelsOf, sourcesOf } from './chain.ts'
 import type { FittedStart } from './fitted.ts'
 import type { Report } from './fit-table.ts'
 
@@ -32,11 +33,15 @@ export function isWhole(table: Table, path: readonly (string | number)[], report
 }
 
 /**
- * Partitioned sources whose set of partitions must not change while a batch decides. Attaching one
- * brings related rows that nobody inserted: where the source refers to the governed row itself,
- * PostgreSQL makes that wait for our lock on the governed table; a common parent is locked by rows.
+ * Partitioned tables whose set of partitions must not change while a batch decides. Attaching one
+ * brings related rows that nobody inserted: where they refer to the governed row itself, PostgreSQL
+ * makes that wait for our lock on the governed table; other tables are only locked by rows.
  */
 export function sourcesToKeepWhole(start: FittedStart): readonly Table[] {
-  if (start.kind === 'column' || start.guard.kind !== 'common parent') return []
-  return start.source.kind === 'partitioned table' ? [start.source] : []
+  return sourcesOf(start).flatMap((source) =>
+    levelsOf(source).flatMap(({ table, closed }, at) => {
+      const isBelowOwn = at === source.hops.length && source.guard.kind === 'own row'
+      return table.kind === 'partitioned table' && !closed && !isBelowOwn ? [table] : []
+    }),
+  )
 }

@@ -21,6 +21,7 @@ import type { Clock } from '../base/clock.ts'
 import { Bug, RefusedError, RetentionError, EXIT, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { printTable, sameTable } from '../base/names.ts'
+import { closedBy } from '../catalog/chain.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import { inspectTables } from '../catalog/inspect.ts'
@@ -210,11 +211,9 @@ async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Pro
 
 function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
   const { start, table, children } = fitted
-  const unguarded = start.kind === 'event' && start.guard.kind === 'table' ? [start.source] : []
+  const closed = [...closedBy(start), ...fitted.closed]
   // A share lock lets our own rows go: a transaction does not stand in its own way.
-  if ([...unguarded, ...fitted.closed].some((closed) => sameTable(closed, name))) {
-    return statements.closeToWriters(name)
-  }
+  if (closed.some((each) => sameTable(each, name))) return statements.closeToWriters(name)
   if (sameTable(table, name)) return statements.closeShape(fitted)
   const isChild = children.some((child) => sameTable(child.table, name))
   if (isChild) return statements.closeChildShape(name)

@@ -1,14 +1,18 @@
 import type { Transaction } from 'kysely'
-import type { Child, FittedRule } from '../catalog/fitted.ts'
+import { sourcesOf } from '../catalog/chain.ts'
+import type { Child, FittedRule, FittedSource } from '../catalog/fitted.ts'
 import { readKey, type Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
+import { levelsToLock, linkAlias, lockLevel, lockParents, type LockedLevel } from './related.ts'
 import * as statements from './statements.ts'
-import type { EventStart, Locked } from './statements.ts'
+import type { Locked } from './statements.ts'
 
 export type Candidates = { readonly keys: readonly Key[]; readonly locked: Locked }
 
 type Row = Readonly<Record<string, unknown>>
-type Candidate = { readonly key: Key; readonly links: Key }
+
+/** A locked row, and its side of the links of each source. */
+type Candidate = { readonly key: Key; readonly links: readonly Key[] }
 
 /**
  * Locks what decides about rows that are already locked themselves: their common parents, then
@@ -21,56 +25,66 @@ export async function lockWhatDecides(
   fitted: FittedRule,
   rows: readonly Row[],
 ): Promise<Candidates> {
-  const { start, key } = fitted
-  const all = rows.map((row) => ({
-    key: readKey(row, key),
-    links: start.kind === 'column' ? [] : linksOf(start, row),
+  const sources = sourcesOf(fitted.start)
+  let candidates: readonly Candidate[] = rows.map((row) => ({
+    key: readKey(row, fitted.key),
+    links: sources.map((source, at) => linksOf(source, at, row)),
   }))
-  if (start.kind === 'column') {
-    const keys = all.map((candidate) => candidate.key)
-    return { keys, locked: { events: null, children: await lockChildren(trx, fitted, keys) } }
+  for (const [at, source] of sources.entries()) {
+    candidates = await keepWithParent(trx, source, at, candidates)
   }
-  const kept = await lockParents(trx, start, all)
-  const events = start.guard.kind === 'table' ? null : await lockEvents(trx, start, kept)
-  const keys = kept.map((candidate) => candidate.key)
-  return { keys, locked: { events, children: await lockChildren(trx, fitted, keys) } }
+  const related: LockedLevel[] = []
+  for (const [at, source] of sources.entries()) {
+    const asked = distinct(candidates.map(({ links }) => links[at] ?? []))
+    related.push(...(await lockLevels(trx, source, asked)))
+  }
+  const keys = candidates.map((candidate) => candidate.key)
+  return { keys, locked: { related, children: await lockChildren(trx, fitted, keys) } }
 }
 
 /** A link that is null relates to nothing; it is kept as it is, and matches no row. */
-function linksOf(start: EventStart, row: Row): Key {
-  return start.links.map((_, at) => row[statements.linkAlias(at)] as string)
+function linksOf({ links }: FittedSource, source: number, row: Row): Key {
+  return links.map((_, at) => row[linkAlias(source, at)] as string)
 }
 
-async function lockParents(
+async function keepWithParent(
   trx: Transaction<OwnTables>,
-  { guard, links }: EventStart,
+  { guard, links }: FittedSource,
+  at: number,
   candidates: readonly Candidate[],
 ): Promise<readonly Candidate[]> {
   if (guard.kind !== 'common parent') return candidates
   // The pairs of the foreign key may stand in another order than the links of the policy.
   const order = guard.pairs.map(({ own }) => links.findIndex((link) => link.own.name === own.name))
-  const reorder = (key: Key): Key => order.map((at) => key[at] as string)
+  const parentOf = (candidate: Candidate): Key =>
+    order.map((position) => candidate.links[at]?.[position] as string)
   const parents = guard.pairs.map(({ parent }) => parent)
-  const { rows } = await statements
-    .lockParents(guard, distinct(candidates.map(({ links: own }) => reorder(own))))
-    .execute(trx)
+  const { rows } = await lockParents(guard, distinct(candidates.map(parentOf))).execute(trx)
   const locked = new Set(rows.map((row) => spell(readKey(row, parents))))
-  return candidates.filter(({ links: own }) => hasNull(own) || locked.has(spell(reorder(own))))
+  return candidates.filter((candidate) => {
+    const parent = parentOf(candidate)
+    return hasNull(parent) || locked.has(spell(parent))
+  })
 }
 
-async function lockEvents(
+async function lockLevels(
   trx: Transaction<OwnTables>,
-  start: EventStart,
-  candidates: readonly Candidate[],
-): Promise<Locked['events']> {
-  const sources = start.links.map(({ source }) => source)
-  const links = distinct(candidates.map((candidate) => candidate.links))
-  const { rows } = await statements.lockEvents(start, links).execute(trx)
-  return {
-    asked: links,
-    links: rows.map((row) => readKey(row, sources)),
-    rows: rows.map((row) => row['rows'] as string),
+  source: FittedSource,
+  asked: readonly Key[],
+): Promise<readonly LockedLevel[]> {
+  const tops = source.links.map((link) => link.source)
+  const locked: LockedLevel[] = []
+  for (const level of levelsToLock(source)) {
+    const { rows } = await lockLevel(source, level, asked).execute(trx)
+    locked.push({
+      source,
+      level,
+      asked,
+      links: rows.map((row) => readKey(row, tops)),
+      rows: rows.map((row) => row['rows'] as string),
+    })
   }
+  return locked
 }
 
 async function lockChildren(

@@ -2,13 +2,12 @@
 import { sql, type RawBuilder } from 'kysely'
 import { sameTable } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
-import type { Child, FittedRule, FittedStart, GovernedRule } from '../catalog/fitted.ts'
+import type { Child, FittedRule, GovernedRule } from '../catalog/fitted.ts'
 import {
   bound,
   columnId,
   conjunction,
   disjunction,
-  keyAlias,
   keyArray,
   keyEquals,
   keySet,
@@ -23,8 +22,7 @@ import { viewOf } from '../plan/due.ts'
 import { anyGoing, refersTo } from '../plan/going.ts'
 import { isActionable } from '../plan/hindrance.ts'
 import { isUnmasked, maskValue } from '../plan/mask.ts'
-
-export type EventStart = Extract<FittedStart, { kind: 'event' }>
+import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 
 /** Key columns of the rows that a set of given rows is found by. */
 export type Given = { readonly columns: readonly KeyColumn[]; readonly keys: readonly Key[] }
@@ -89,62 +87,6 @@ export function lockActionable(
     for update of row skip locked`
 }
 
-/** The own side of the links, as `link_1`, `link_2`, … of type text. */
-function linkTexts(start: FittedStart): RawBuilder<unknown> {
-  if (start.kind === 'column') return sql``
-  const links = start.links.map(
-    ({ own }, at) => sql`cast(${columnId('row', own.name)} as text) as ${sql.id(linkAlias(at))}`,
-  )
-  return sql`, ${sql.join(links)}`
-}
-
-export function linkAlias(position: number): string {
-  return `link_${position + 1}`
-}
-
-/** Locks the common parents of the records whose links are `given`, and returns their links. */
-export function lockParents(
-  guard: Extract<EventStart['guard'], { kind: 'common parent' }>,
-  links: readonly Key[],
-): RawBuilder<Record<string, unknown>> {
-  const columns = guard.pairs.map(({ own }) => ({ name: own.name, type: own.type }))
-  const parents = guard.pairs.map(({ parent }) => parent)
-  return sql`
-    select ${keyTexts(parents, 'parent')}
-    from ${tableId(guard.table)} as parent
-    where exists (
-      select from ${keySet(columns, links)} as given
-      where ${keyEquals(parents, 'parent', 'given')}
-    )
-    for update of parent skip locked`
-}
-
-/**
- * Locks every related row of the given links, whatever its values, and counts what it got for each:
- * closed and older rows decide too. A count below the one that the decision sees means that some
- * row could not be locked, and spares the record.
- */
-export function lockEvents(
-  start: EventStart,
-  links: readonly Key[],
-): RawBuilder<Record<string, unknown>> {
-  const columns = start.links.map(({ own }) => ({ name: own.name, type: own.type }))
-  const sources = start.links.map(({ source }) => source)
-  return sql`
-    with locked as materialized (
-      select ${keyTexts(sources, 'event')}
-      from ${tableId(start.source)} as event
-      where exists (
-        select from ${keySet(columns, links)} as given
-        where ${keyEquals(sources, 'event', 'given')}
-      )
-      for share of event skip locked
-    )
-    select ${sql.join(aliases(sources))}, count(*)::text as rows
-    from locked
-    group by ${sql.join(aliases(sources))}`
-}
-
 /** Locks the rows of a child table that refer to the given rows, and returns their keys. */
 export function lockChildren(
   child: Child,
@@ -194,16 +136,10 @@ function childOfGiven(given: readonly GivenParents[]): RawBuilder<boolean> {
 
 /** What a batch holds locked beside the governed rows. */
 export type Locked = {
-  /** The links of the candidates, and how many related rows of each; null if the source is closed. */
-  readonly events: LockedEvents | null
+  /** How many related rows of each record, level by level. */
+  readonly related: readonly LockedLevel[]
   /** Keys of each child table's rows. */
   readonly children: ReadonlyMap<Child, readonly Key[]>
-}
-
-export type LockedEvents = {
-  readonly asked: readonly Key[]
-  readonly links: readonly Key[]
-  readonly rows: readonly string[]
 }
 
 /**
@@ -217,22 +153,21 @@ export function decideAgain(
   keys: readonly Key[],
   locked: Locked,
 ): RawBuilder<Record<string, unknown>> {
-  const { table, key, start, children } = fitted
+  const { table, key, children } = fitted
   const view = viewOf(fitted, boundary)
-  const events = start.kind === 'event' && locked.events !== null ? locked.events : null
   const along = children.map(
     (child) => sql`not ${anyGoing(view, child, (going) => isNotLocked(child, going, locked))}`,
   )
   const conditions = [
     isActionable(view),
     ...along,
-    ...(events === null ? [] : [sql`coalesce(seen.rows, 0) = coalesce(held.rows, 0)`]),
+    ...locked.related.map((_, at) => seesOnlyHeld(at)),
   ]
   return sql`
     select ${keyTexts(key, 'row')}
     from ${tableId(table)} as row
     join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
-    ${start.kind === 'event' && events !== null ? seenAndHeld(start, events) : sql``}
+    ${seenAndHeld(locked.related)}
     where ${conjunction(conditions)}`
 }
 
@@ -241,36 +176,6 @@ function isNotLocked(child: Child, going: string, locked: Locked): RawBuilder<bo
     select from ${keySet(child.key, locked.children.get(child) ?? [])} as locked_child
     where ${keyEquals(child.key, going, 'locked_child')}
   )`
-}
-
-/** Joins how many related rows the decision sees with how many the batch holds locked. */
-function seenAndHeld(start: EventStart, events: LockedEvents): RawBuilder<unknown> {
-  const own = start.links.map((link) => link.own)
-  const sources = start.links.map(({ source }) => source)
-  const columns = own.map(({ name, type }) => ({ name, type }))
-  const typed = columns.map(
-    ({ type }, at) =>
-      sql`cast(${sql.id('given', keyAlias(at))} as ${sql.id(type.schema, type.name)}) as ${sql.id(keyAlias(at))}`,
-  )
-  const arrays = columns.map((_, at) => sql`${events.links.map((link) => link[at])}::text[]`)
-  const names = columns.map((_, at) => sql.id(keyAlias(at)))
-  const seen = sources.map(
-    (source, at) => sql`${columnId('event', source.name)} as ${sql.id(keyAlias(at))}`,
-  )
-  return sql`
-    left join (
-      select ${sql.join(seen)}, count(*) as rows
-      from ${tableId(start.source)} as event
-      where exists (
-        select from ${keySet(columns, events.asked)} as given
-        where ${keyEquals(sources, 'event', 'given')}
-      )
-      group by ${sql.join(sources.map(({ name }) => columnId('event', name)))}
-    ) as seen on ${keyEquals(own, 'row', 'seen')}
-    left join (
-      select ${sql.join(typed)}, given.rows
-      from unnest(${sql.join(arrays)}, ${events.rows}::bigint[]) as given (${sql.join(names)}, rows)
-    ) as held on ${keyEquals(own, 'row', 'held')}`
 }
 
 /** THE statement that deletes: exactly the given rows of one table. */
@@ -341,8 +246,4 @@ export function unmarkGone({ table, key }: GovernedRule): RawBuilder<unknown> {
       and not exists (
         select from ${tableId(table)} as row where ${keyArray(key, 'row')} = marker.key
       )`
-}
-
-function aliases(columns: readonly KeyColumn[]): readonly RawBuilder<unknown>[] {
-  return columns.map((_, at) => sql.id(`key_${at + 1}`))
 }

@@ -133,7 +133,8 @@ function asClock(clock: RawBuilder<unknown>): RawBuilder<unknown> {
 
 function momentsOf({ start }: Pick<FittedRule, 'start'>): readonly Moment[] {
   if (start.kind === 'column') return [start.moment]
-  return start.none === null ? [start.moment] : [start.moment, start.none]
+  const events = start.sources.map((source) => source.moment)
+  return start.none === null ? events : [...events, start.none]
 }
 
 function zoneOf(moment: Moment): readonly string[] {

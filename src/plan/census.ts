@@ -1,9 +1,8 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
-import type { FittedStart } from '../catalog/fitted.ts'
-import { columnId, conjunction, tableId } from '../db/governed.ts'
-import { matches } from './condition.ts'
+import { tableId } from '../db/governed.ts'
 import { isDue, isInClass, type View } from './due.ts'
+import { eventsOf, hasNoStart, isImplausibleRow, isOpenRow, startDay } from './events.ts'
 import { goesWithAny } from './going.ts'
 import {
   isActionable,
@@ -14,7 +13,7 @@ import {
   isKept,
   isSuperseded,
 } from './hindrance.ts'
-import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
+import type { Law } from './moment.ts'
 
 /**
  * Every row of the governed table, counted once: `due` may be acted on now; due and
@@ -127,65 +126,6 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
       when ${isOpenRow(start, law)} then 'open'
       else 'running'
     end`
-}
-
-function hasNoStart(start: FittedStart, law: Law): RawBuilder<boolean> {
-  if (start.kind === 'column') return sql<boolean>`false`
-  if (start.none === null) return sql<boolean>`(events.related is null)`
-  const { column, frame } = start.none
-  return sql<boolean>`(events.related is null and ${isOpen(columnId('row', column), frame, law)})`
-}
-
-function isImplausibleRow(start: FittedStart, law: Law): RawBuilder<boolean> {
-  if (start.kind === 'column') {
-    return isImplausible(columnId('row', start.moment.column), start.moment.frame, law)
-  }
-  if (start.none === null) return sql<boolean>`(events.implausible > 0)`
-  const fallback = isImplausible(columnId('row', start.none.column), start.none.frame, law)
-  return sql<boolean>`(events.implausible > 0 or (events.related is null and ${fallback}))`
-}
-
-function isOpenRow(start: FittedStart, law: Law): RawBuilder<boolean> {
-  if (start.kind === 'event') return sql<boolean>`(events.open > 0)`
-  return isOpen(columnId('row', start.moment.column), start.moment.frame, law)
-}
-
-function startDay(start: FittedStart, law: Law): RawBuilder<unknown> {
-  if (start.kind === 'column') {
-    return dayOf(columnId('row', start.moment.column), start.moment.frame, law)
-  }
-  if (start.none === null) return sql`events.latest`
-  return sql`coalesce(
-    events.latest, ${dayOf(columnId('row', start.none.column), start.none.frame, law)}
-  )`
-}
-
-/** The related rows of each record, summed up: one pass over the source. */
-function eventsOf(start: FittedStart, law: Law): RawBuilder<unknown> {
-  if (start.kind === 'column') return sql``
-  const value = columnId('event', start.moment.column)
-  const open = isOpen(value, start.moment.frame, law)
-  const declared =
-    start.open === null
-      ? sql<boolean>`false`
-      : sql<boolean>`${matches(start.open, start.source, 'event')} is true`
-  const links = start.links.map(({ source, own }, position) => ({
-    source: columnId('event', source.name),
-    own: columnId('row', own.name),
-    alias: sql.id(`link_${position + 1}`),
-  }))
-  return sql`
-    left join (
-      select
-        ${sql.join(links.map(({ source, alias }) => sql`${source} as ${alias}`))},
-        count(*) as related,
-        count(*) filter (where ${open} or ${declared}) as open,
-        count(*) filter (where ${isImplausible(value, start.moment.frame, law)}) as implausible,
-        max(${dayOf(value, start.moment.frame, law)}) as latest
-      from ${tableId(start.source)} as event
-      group by ${sql.join(links.map(({ source }) => source))}
-    ) as events
-    on ${conjunction(links.map(({ own, alias }) => sql`${own} = events.${alias}`))}`
 }
 
 async function countChildren(db: QueryExecutorProvider, view: View): Promise<Census['children']> {

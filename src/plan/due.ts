@@ -3,13 +3,11 @@
  * that goes by the alias `view.row`.
  */
 import { sql, type RawBuilder } from 'kysely'
-import type { FittedRule, FittedStart, StartedRule } from '../catalog/fitted.ts'
-import { columnId, conjunction, tableId } from '../db/governed.ts'
+import type { FittedRule, StartedRule } from '../catalog/fitted.ts'
+import { conjunction } from '../db/governed.ts'
 import type { Boundary } from './boundary.ts'
 import { matches } from './condition.ts'
-import { isPast, type Law } from './moment.ts'
-
-type EventStart = Extract<FittedStart, { kind: 'event' }>
+import { isOver } from './start.ts'
 
 /** A rule, its law of time, and the alias of the row that a fragment asks about. */
 export type View = {
@@ -45,48 +43,9 @@ export function isInClass({ fitted: { rule, table }, row }: Asked): RawBuilder<b
 
 /** True of a row whose period is over: every start that counts lies before the boundary. */
 export function hasEnded(view: Asked): RawBuilder<boolean> {
-  const { start } = view.fitted
-  const law = { rule: view.fitted.rule, boundary: view.boundary }
-  if (start.kind === 'column') {
-    return isPast(columnId(view.row, start.moment.column), start.moment.frame, law)
-  }
-  // All related rows are past: one that is not, or of which it is not known, keeps the record.
-  const event = alias(view, 'event')
-  const related = anyEvent(view, start, sql`true`)
-  const ended = sql<boolean>`(
-    ${related} and not ${anyEvent(view, start, sql`${isPastEvent(start, law, event)} is not true`)}
-  )`
-  if (start.none === null) return ended
-  const fallback = isPast(columnId(view.row, start.none.column), start.none.frame, law)
-  return sql<boolean>`(${ended} or (not ${related} and ${fallback}))`
-}
-
-/** True of an event that is closed, plausible and before the first day not yet due. */
-function isPastEvent(start: EventStart, law: Law, event: string): RawBuilder<boolean> {
-  const past = isPast(columnId(event, start.moment.column), start.moment.frame, law)
-  if (start.open === null) return past
-  return sql<boolean>`(${past} and ${matches(start.open, start.source, event)} is not true)`
-}
-
-function anyEvent(
-  view: Asked,
-  start: EventStart,
-  condition: RawBuilder<unknown>,
-): RawBuilder<boolean> {
-  const event = alias(view, 'event')
-  return sql<boolean>`exists (
-    select from ${tableId(start.source)} as ${sql.id(event)}
-    where ${isRelated(start, event, view.row)} and ${condition}
-  )`
-}
-
-/** True of an event of the source that belongs to the row. */
-export function isRelated(start: EventStart, event: string, row: string): RawBuilder<boolean> {
-  return conjunction(
-    start.links.map(
-      ({ source, own }) => sql`${columnId(event, source.name)} = ${columnId(row, own.name)}`,
-    ),
-  )
+  const { fitted, boundary, row } = view
+  const law = { rule: fitted.rule, boundary }
+  return isOver(fitted.start, { law, row, named: (name) => alias(view, name) })
 }
 
 /** An alias of its own for each level of nesting. */

@@ -1,6 +1,6 @@
 /** Why one record is kept, or when it may go: every rule that reaches it, with its verdict. */
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
-import { printTable, sameTable, type TableName } from '../base/names.ts'
+import { printTable, sameTable } from '../base/names.ts'
 import type { Table } from '../catalog/catalog.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import {
@@ -181,11 +181,9 @@ async function explainUnder(
   }
 }
 
-function startOf({ rule, table }: FittedRule): string {
-  const { start } = rule
-  const [of, column] =
-    start.kind === 'column' ? [table as TableName, start.column] : [start.source, start.column]
-  return `${printTable(of)}.${column}`
+function startOf({ rule: { start, table } }: FittedRule): string {
+  if (start.kind === 'column') return `${printTable(table)}.${start.column}`
+  return start.sources.map((source) => `${printTable(source.table)}.${source.column}`).join(', ')
 }
 
 async function hindrancesOf(

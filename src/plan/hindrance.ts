@@ -8,6 +8,7 @@ import { boundaryOf } from './boundary.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
 import { anyAmong, anyGoing, keyColumnsOf, refersTo, sameRow } from './going.ts'
 import { isUnmasked } from './mask.ts'
+import { upThrough } from './related.ts'
 
 /** True of a due row that a batch may act on now. */
 export function isActionable(view: View): RawBuilder<boolean> {
@@ -170,10 +171,11 @@ function waitingReaders(view: View): readonly RawBuilder<unknown>[] {
 
 function readerWaits(
   view: View,
-  { reader, pairs, exceptRoot }: Reader,
+  { reader, hops, pairs, exceptRoot }: Reader,
   read: string,
 ): RawBuilder<boolean> {
   const waiting = alias(view, 'reader')
+  const up = upThrough(hops, read, (name) => alias(view, name))
   const { rule, table, key } = reader
   const acted = rule.action.kind === 'purge' ? [] : [isAnonymised(reader, waiting)]
   const before = view.earlier?.get(rule.id)
@@ -182,8 +184,9 @@ function readerWaits(
       ? []
       : [isActionable({ ...view, ...before, row: waiting, level: view.level + 1 })]
   return sql<boolean>`exists (
-    select from ${tableId(table)} as ${sql.id(waiting)}
-    where ${conjunction(pairs.map(({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(read, column)}`))}
+    select from ${tableId(table)} as ${sql.id(waiting)}${up.tables}
+    where ${conjunction(pairs.map(({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`))}
+      and ${up.links}
       and ${disjunction([...acted, ...willAct])} is not true
       ${exceptRoot ? sql`and not ${sameRow(key, waiting, view.row)}` : sql``}
   )`

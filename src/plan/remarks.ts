@@ -1,7 +1,8 @@
 /** What a person should know of a rule's tables before approving it. A remark stops nothing. */
 import { printTable, type TableName } from '../base/names.ts'
 import { columnOf, type Table } from '../catalog/catalog.ts'
-import type { FittedRule } from '../catalog/fitted.ts'
+import { levelsOf, sourcesOf } from '../catalog/chain.ts'
+import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
 import type { Storage } from '../catalog/inspect-storage.ts'
 import { quoted } from '../catalog/needs.ts'
 import type { Remark } from './plan.ts'
@@ -42,16 +43,17 @@ function nullableStart({ start, table }: FittedRule): readonly Remark[] {
   ]
 }
 
-function linksUnindexed(
-  start: Extract<FittedRule['start'], { kind: 'event' }>,
-  stored: Stored,
-): readonly Remark[] {
-  return unindexed(stored, {
-    code: 'link_not_indexed',
-    table: start.source,
-    columns: start.links.map(({ source }) => source.name),
-    why: 'every batch reads the whole table to find what decides',
-  })
+function linksUnindexed(start: FittedStart, stored: Stored): readonly Remark[] {
+  return sourcesOf(start).flatMap((source) =>
+    levelsOf(source).flatMap(({ table, links }) =>
+      unindexed(stored, {
+        code: 'link_not_indexed',
+        table,
+        columns: links.map((link) => link.source.name),
+        why: 'every batch reads the whole table to find what decides',
+      }),
+    ),
+  )
 }
 
 /** PostgreSQL looks for rows that refer to a purged one itself, once for each purged row. */

@@ -3,8 +3,8 @@ import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { checkCoverage } from './check-coverage.ts'
 import { orderRules } from './order.ts'
-import { columnsRead } from './policy.ts'
-import type { Policy, Rule, RuleSource } from './policy.ts'
+import { columnsRead, sourcesOf } from './policy.ts'
+import type { EventSource, Policy, Rule, RuleSource } from './policy.ts'
 
 /** A policy with its place. */
 type PlacedPolicy = { readonly value: Policy; readonly source: RuleSource }
@@ -59,15 +59,17 @@ function repeatedRules(rules: readonly Rule[]): readonly Problem[] {
 
 /** A `via` that is the source or the governed table locks nothing that the rule doesn't lock anyway. */
 function sourcesConfused(rules: readonly Rule[]): readonly Problem[] {
-  return rules.flatMap((rule) => {
-    if (rule.start.kind !== 'event' || rule.start.via === null) return []
-    const { via, source } = rule.start
-    const same = sameTable(via, source) ? 'the source' : 'the governed table'
-    if (!sameTable(via, source) && !sameTable(via, rule.table)) return []
-    const message = `via names ${same} itself, not a common parent`
-    const remedy = 'remove it, or name the table that both refer to'
-    return [rule.source.problem(['start', 'via'], { code: 'via_is_not_parent', message, remedy })]
-  })
+  return rules.flatMap((rule) =>
+    sourcesOf(rule).flatMap(({ via, table, place }): readonly Problem[] => {
+      if (via === null) return []
+      const same = sameTable(via, table) ? 'the source' : 'the governed table'
+      if (!sameTable(via, table) && !sameTable(via, rule.table)) return []
+      const message = `via names ${same} itself, not a common parent`
+      const remedy = 'remove it, or name the table that both refer to'
+      const problem = { code: 'via_is_not_parent', message, remedy }
+      return [rule.source.problem([...place, 'via'], problem)]
+    }),
+  )
 }
 
 function childrenClaimed(rules: readonly Rule[]): readonly Problem[] {
@@ -139,19 +141,32 @@ function decidingColumnsMasked(rules: readonly Rule[]): readonly Problem[] {
   })
 }
 
-function columnsDeciding(rule: Rule): readonly (readonly [TableName, readonly string[], string])[] {
+/** Columns of a table, and what they are to a rule. */
+type Deciding = readonly (readonly [TableName, readonly string[], string])[]
+
+function columnsDeciding(rule: Rule): Deciding {
   const where = [rule.table, columnsRead(rule.where), 'in the filter'] as const
   if (rule.start.kind === 'column') {
     return [where, [rule.table, [rule.start.column], 'the period start']]
   }
-  const { source, column, by, open, none } = rule.start
+  const { sources, none } = rule.start
   return [
     where,
-    [source, [column], 'the period start'],
-    [source, by.map((link) => link.source), 'a link'],
-    [source, columnsRead(open), 'in the open filter'],
-    [rule.table, by.map((link) => link.own), 'a link'],
-    [rule.table, typeof none === 'object' ? [none.use] : [], 'the period start'],
+    ...sources.flatMap((source) => sourceDeciding(rule, source)),
+    [rule.table, typeof none === 'object' ? [none.use.column] : [], 'the period start'],
+  ]
+}
+
+function sourceDeciding(rule: Rule, { table, column, hops, by, open }: EventSource): Deciding {
+  const tables = [table, ...hops.map((hop) => hop.table)]
+  const steps = [...hops, { table: rule.table, links: by }]
+  return [
+    [table, [column], 'the period start'],
+    ...steps.flatMap((step, at): Deciding => [
+      [tables[at] ?? table, step.links.map((link) => link.source), 'a link'],
+      [step.table, step.links.map((link) => link.own), 'a link'],
+    ]),
+    [table, columnsRead(open), 'in the open filter'],
   ]
 }
 

@@ -1,6 +1,17 @@
 import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
-import type { Action, Condition, Coverage, Policy, Rule, Scalar, Start } from './policy.ts'
+import type {
+  Action,
+  Condition,
+  Coverage,
+  EventSource,
+  Hop,
+  Policy,
+  Rule,
+  Scalar,
+  Start,
+  StartColumn,
+} from './policy.ts'
 
 type UndigestedRule = Omit<Rule, 'digest' | 'source'>
 
@@ -98,15 +109,40 @@ function conditionJson(condition: Condition): Json {
   }
 }
 
+/** What a start does not use is not in it, so that a new key of the language changes no old digest. */
 function startJson(start: Start): Json {
-  if (start.kind === 'column') return { ...start }
-  return {
-    ...start,
-    via: start.via && { ...start.via },
-    by: asSet(start.by.map((link): Json => ({ ...link }))),
-    open: start.open && conditionJson(start.open),
-    none: typeof start.none === 'string' ? start.none : { ...start.none },
+  if (start.kind === 'column') {
+    const { kind, ...column } = start
+    return { kind, ...columnJson(column) }
   }
+  const none = typeof start.none === 'string' ? start.none : { use: fallbackJson(start.none.use) }
+  const sources = start.sources.map(sourceJson)
+  const [only] = sources
+  const one = sources.length === 1 && only !== undefined
+  return one ? { kind: 'event', ...only, none } : { kind: 'event', sources: asSet(sources), none }
+}
+
+function sourceJson({ table, hops, via, by, open, column, zone }: EventSource) {
+  return {
+    source: { ...table },
+    ...columnJson({ column, zone }),
+    ...(hops.length === 0 ? {} : { hops: hops.map(hopJson) }),
+    via: via && { ...via },
+    by: asSet(by.map((link): Json => ({ ...link }))),
+    open: open && conditionJson(open),
+  }
+}
+
+function hopJson({ table, links }: Hop): Json {
+  return { table: { ...table }, links: asSet(links.map((link): Json => ({ ...link }))) }
+}
+
+function columnJson({ column, zone }: StartColumn) {
+  return { column, zone }
+}
+
+function fallbackJson(use: StartColumn): Json {
+  return use.zone === null ? use.column : columnJson(use)
 }
 
 function actionJson(action: Action): Json {

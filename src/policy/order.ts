@@ -1,6 +1,6 @@
 import { printTable } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
-import type { Rule } from './policy.ts'
+import { tablesRead, type Rule } from './policy.ts'
 
 /** Why one rule must act before another. */
 type Before = { readonly earlier: Rule; readonly later: Rule; readonly because: string }
@@ -44,9 +44,7 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
   const readers = new Map<string, Rule[]>()
   for (const rule of rules) {
     add(byTable, printTable(rule.table), rule)
-    if (rule.start.kind !== 'event') continue
-    add(readers, printTable(rule.start.source), rule)
-    if (rule.start.via !== null) add(readers, printTable(rule.start.via), rule)
+    for (const table of new Set(tablesRead(rule).map(printTable))) add(readers, table, rule)
   }
   return rules.flatMap((later) => {
     const purged = purgedTables(later)

@@ -102,32 +102,43 @@ export type Limits = { readonly maxRows: number; readonly maxPercent: number }
 /** Dates that stand for something else: YYYY-MM-DD, `infinity` or `-infinity`. */
 export type Sentinels = { readonly open: readonly string[]; readonly invalid: readonly string[] }
 
-export type Start =
-  | {
-      readonly kind: 'column'
-      readonly column: string
-      /** Zone of a `timestamp` column's local times; null means the rule's. */
-      readonly zone: string | null
-    }
-  | EventStart
+export type Start = ({ readonly kind: 'column' } & StartColumn) | EventStart
 
-/** The period starts at the latest event over all related rows of the source table. */
+/** A column that holds period starts, and how its values tell a day. */
+export type StartColumn = {
+  readonly column: string
+  /** Zone of a `timestamp` column's local times; null means the rule's. */
+  readonly zone: string | null
+}
+
+/** The period starts at the latest event over all related rows of all the sources. */
 export type EventStart = {
   readonly kind: 'event'
-  readonly source: TableName
-  readonly column: string
-  /** As for a column start. */
-  readonly zone: string | null
-  /** The common parent that is locked when the source has no foreign key to the governed row. */
+  /** In any order: none of them outvotes another. */
+  readonly sources: readonly EventSource[]
+  /** What becomes of a record without any related row. */
+  readonly none: 'report' | 'error' | { readonly use: StartColumn }
+}
+
+/** A table whose rows say when something ended, and the way from them to the governed row. */
+export type EventSource = StartColumn & {
+  readonly table: TableName
+  /** The tables between the source and the governed row, from the source upward. */
+  readonly hops: readonly Hop[]
+  /** The common parent that is locked when there is no foreign key to the governed row. */
   readonly via: TableName | null
+  /** From the last hop, or else from the source, to the governed row. */
   readonly by: readonly Link[]
   /** A related row matching this is still open, and keeps the record. A null or infinite event always does. */
   readonly open: Condition | null
-  /** What becomes of a record without any related row. */
-  readonly none: 'report' | 'error' | { readonly use: string }
+  /** Where it stands in its rule, for messages. Not part of any digest. */
+  readonly place: readonly (string | number)[]
 }
 
-/** `source` column of the source table equals `own` column of the governed table. */
+/** One step up from a row below: `own` is a column of `table`, `source` one of the table below. */
+export type Hop = { readonly table: TableName; readonly links: readonly Link[] }
+
+/** `source` column of the table below equals `own` column of the governed table or of a hop. */
 export type Link = { readonly source: string; readonly own: string }
 
 export type Scalar = string | number | boolean
@@ -198,4 +209,18 @@ export function columnsRead(condition: Condition | null): readonly string[] {
     default:
       return condition satisfies never
   }
+}
+
+/** The tables from whose rows the rule's period starts are read; none for a start of its own row. */
+export function sourcesOf({ start }: Pick<Rule, 'start'>): readonly EventSource[] {
+  return start.kind === 'event' ? start.sources : []
+}
+
+/** Every table that a period start is read through, besides the governed one. */
+export function tablesRead(rule: Pick<Rule, 'start'>): readonly TableName[] {
+  return sourcesOf(rule).flatMap(({ table, hops, via }) => [
+    table,
+    ...hops.map((hop) => hop.table),
+    ...(via === null ? [] : [via]),
+  ])
 }

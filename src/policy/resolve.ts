@@ -3,7 +3,16 @@ import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
 import { withExempt } from './resolve-coverage.ts'
-import type { Action, Limits, Rule, RuleSource, Schedule, Sentinels, Start } from './policy.ts'
+import type {
+  Action,
+  Limits,
+  Rule,
+  RuleSource,
+  Schedule,
+  Sentinels,
+  Start,
+  StartColumn,
+} from './policy.ts'
 
 /** What a rule gets from its policy. */
 export type PolicyValues = Pick<
@@ -78,20 +87,29 @@ function registerOf({ register }: RuleDocument): Rule['register'] {
 }
 
 function startOf(start: RuleDocument['start']): Start {
-  if (typeof start === 'string') return { kind: 'column', column: start, zone: null }
-  if ('column' in start) {
-    return { kind: 'column', column: start.column, zone: start.timezone ?? null }
-  }
-  return {
-    kind: 'event',
-    source: start.latest.table,
-    column: start.latest.column,
-    zone: start.timezone ?? null,
+  if (typeof start === 'string') return { kind: 'column', ...columnOf({ column: start }) }
+  if ('column' in start) return { kind: 'column', ...columnOf(start) }
+  const source = {
+    ...columnOf({ column: start.latest.column, timezone: start.timezone }),
+    table: start.latest.table,
+    hops: [],
     via: start.via ?? null,
     by: start.by,
     open: start.open ?? null,
-    none: start.none ?? 'report',
+    place: ['start'],
   }
+  const none = start.none ?? 'report'
+  return {
+    kind: 'event',
+    sources: [source],
+    none: typeof none === 'string' ? none : { use: columnOf({ column: none.use }) },
+  }
+}
+
+type WrittenColumn = { readonly column: string; readonly timezone?: string | undefined }
+
+function columnOf({ column, timezone }: WrittenColumn): StartColumn {
+  return { column, zone: timezone ?? null }
 }
 
 function scheduleOf(

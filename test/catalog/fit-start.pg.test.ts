@@ -170,7 +170,7 @@ test.for([
   ],
   ['{ latest: crm.contract.ended_on, by: { customer_id: born_in } }', { kind: 'table' }],
 ] as const)('%s: what keeps new related rows away', async ([start, guard]) => {
-  expect(await startOf(start)).toMatchObject({ guard })
+  expect(await startOf(start)).toMatchObject({ sources: [{ guard }] })
 })
 
 function billRule(source: string, via: string): string {
@@ -183,11 +183,15 @@ function billRule(source: string, via: string): string {
 test('rows that share a parent are kept away by its lock', async () => {
   const [rule] = await fitting.fitted(billRule('payment', 'via: crm.account, '))
   expect(rule?.start).toMatchObject({
-    guard: {
-      kind: 'common parent',
-      table: { name: 'account' },
-      pairs: [{ parent: { name: 'id' }, own: { name: 'account_id' } }],
-    },
+    sources: [
+      {
+        guard: {
+          kind: 'common parent',
+          table: { name: 'account' },
+          pairs: [{ parent: { name: 'id' }, own: { name: 'account_id' } }],
+        },
+      },
+    ],
   })
 })
 
@@ -198,7 +202,7 @@ test.for(['unchecked', 'asleep'])(
       `crm.yaml:8:${42 + source.length} via_without_foreign_key: crm.${source} has no enforced foreign key over the columns of \`by\` to crm.account > locking a row of \`via\` would not keep new related rows away; leave \`via\` out`,
     ])
     const [rule] = await fitting.fitted(billRule(source, ''))
-    expect(rule?.start).toMatchObject({ guard: { kind: 'table' } })
+    expect(rule?.start).toMatchObject({ sources: [{ guard: { kind: 'table' } }] })
   },
 )
 

@@ -65,16 +65,17 @@ test('rules that do not depend on each other act in the order of their ids', () 
 
 function ruleOf({ id, purges, reads, via, awaits }: Spec): Rule {
   const table = (name: string) => ({ schema: 't', name })
-  const event = {
-    kind: 'event',
-    source: table(reads ?? 'unread'),
+  const source = {
+    table: table(reads ?? 'unread'),
     column: 'at',
     zone: null,
+    hops: [],
     via: via === undefined ? null : table(via),
     by: [],
     open: null,
-    none: 'report',
-  } as const
+    place: ['start'],
+  }
+  const event = { kind: 'event', sources: [source], none: 'report' } as const
   return {
     ...base,
     id,

@@ -86,13 +86,19 @@ test('an event that starts a period is read with its links, its filter and its s
 
   expect(parsed(policyYaml(yaml)).rules[0]?.start).toEqual({
     kind: 'event',
-    source: { schema: 'crm', name: 'contract' },
-    column: 'ended_on',
-    zone: 'UTC',
-    via: { schema: 'crm', name: 'parent' },
-    by: [{ source: 'customer_id', own: 'id' }],
-    open: { kind: 'equals', column: 'state', value: 'open' },
-    none: { use: 'created_at' },
+    sources: [
+      {
+        table: { schema: 'crm', name: 'contract' },
+        column: 'ended_on',
+        zone: 'UTC',
+        hops: [],
+        via: { schema: 'crm', name: 'parent' },
+        by: [{ source: 'customer_id', own: 'id' }],
+        open: { kind: 'equals', column: 'state', value: 'open' },
+        place: ['start'],
+      },
+    ],
+    none: { use: { column: 'created_at', zone: null } },
   })
 })
 

@@ -1,0 +1,43 @@
+import { sameTable } from '../base/names.ts'
+import type { Table } from './catalog.ts'
+import { levelsOf, sourcesOf } from './chain.ts'
+import type { FittedSource, Reader, StartedRule } from './fitted.ts'
+
+/** How `reader` comes to rows of `table` for its period starts and links, if it does. */
+export function readersOf(
+  table: Table,
+  reader: StartedRule,
+  destroyer: StartedRule,
+): readonly Reader[] {
+  const exceptRoot = reader.rule.id === destroyer.rule.id
+  const own = exceptRoot && sameTable(table, destroyer.table)
+  return sourcesOf(reader.start)
+    .flatMap((source) => [
+      ...(own && isOwnGroup(source) ? [] : levelReaders(source, table)),
+      ...parentReaders(source, table),
+    ])
+    .map((reading) => ({ reader, exceptRoot, ...reading }))
+}
+
+/**
+ * The related rows of one record all have the same start, so those that are due go in any order:
+ * what is left starts earlier and stays due.
+ */
+function isOwnGroup({ hops, links }: FittedSource): boolean {
+  return hops.length === 0 && links.every(({ source, own }) => source.name === own.name)
+}
+
+type Reading = Pick<Reader, 'on' | 'hops' | 'pairs'>
+
+function levelReaders(source: FittedSource, table: Table): readonly Reading[] {
+  const pairs = source.links.map((link) => ({ own: link.own.name, read: link.source.name }))
+  return levelsOf(source).flatMap((level, at): readonly Reading[] =>
+    sameTable(level.table, table) ? [{ on: table, hops: source.hops.slice(at), pairs }] : [],
+  )
+}
+
+function parentReaders({ guard }: FittedSource, table: Table): readonly Reading[] {
+  if (guard.kind !== 'common parent' || !sameTable(guard.table, table)) return []
+  const pairs = guard.pairs.map((pair) => ({ own: pair.own.name, read: pair.parent.name }))
+  return [{ on: table, hops: [], pairs }]
+}
