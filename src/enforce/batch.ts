@@ -15,10 +15,10 @@
  *
  * A crash anywhere before the commit leaves neither a row gone nor an entry.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
-import { Bug, RefusedError, RetentionError, EXIT, tell } from '../base/errors.ts'
+import { RetentionError, EXIT, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import { printTable, sameTable } from '../base/names.ts'
 import { closedBy } from '../catalog/chain.ts'
@@ -37,11 +37,10 @@ import { findEntryBySeq } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
-import { anonymiseRows, countUnmasked } from '../plan/mask-rows.ts'
-import type { Nonce } from '../plan/mask.ts'
 import { proveClock, type ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
+import { exactly, proveGone, proveMasked } from './prove.ts'
 import * as statements from './statements.ts'
 
 export type BatchStep =
@@ -255,15 +254,15 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   // From the end: a child is listed after every table it refers to.
   for (const [child, rows] of [...going].toReversed()) {
     const given = { columns: child.key, keys: rows }
-    await exactly(trx, statements.purgeRows(child.table, given), rows.length)
+    await exactly(trx, fitted, statements.purgeRows(child.table, given), rows.length)
     await statements.unmark(child.table, given).execute(trx)
   }
-  const nonce = randomBytes(32).toString('hex')
-  await actOnRows(trx, fitted, keys, nonce)
+  await actOnRows(trx, fitted, keys)
   await tools.onStep('acted')
 
   await sql`set constraints all immediate`.execute(trx)
-  await proveMasked(trx, fitted, keys, nonce)
+  await proveGone(trx, fitted, purgedBy(fitted, keys, going))
+  await proveMasked(trx, fitted, keys)
   await tools.onStep('checked')
 
   trace.appended = await appendEntry(
@@ -292,20 +291,31 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   return children
 }
 
+function purgedBy(
+  { rule, table, key }: FittedRule,
+  keys: readonly Key[],
+  going: ReadonlyMap<Child, readonly Key[]>,
+): Parameters<typeof proveGone>[2] {
+  const children = [...going].map(([child, rows]) => {
+    return { table: child.table, rows: { columns: child.key, keys: rows } }
+  })
+  const own = rule.action.kind === 'purge' ? [{ table, rows: { columns: key, keys } }] : []
+  return [...own, ...children]
+}
+
 async function actOnRows(
   trx: Transaction<OwnTables>,
   fitted: FittedRule,
   keys: readonly Key[],
-  nonce: Nonce,
 ): Promise<void> {
   if (fitted.rule.action.kind === 'purge') {
     const given = { columns: fitted.key, keys }
-    await exactly(trx, statements.purgeRows(fitted.table, given), keys.length)
+    await exactly(trx, fitted, statements.purgeRows(fitted.table, given), keys.length)
     await statements.unmark(fitted.table, given).execute(trx)
     return
   }
   if (fitted.masks.length > 0) {
-    await exactly(trx, anonymiseRows(fitted, keys, nonce), keys.length)
+    await exactly(trx, fitted, statements.anonymiseRows(fitted, keys), keys.length)
   }
 }
 
@@ -325,34 +335,6 @@ async function childrenOf(
     )
   }
   return found
-}
-
-/** A count other than the decided one means that something acted between us and the rows. */
-async function exactly(
-  trx: Transaction<OwnTables>,
-  statement: RawBuilder<unknown>,
-  rows: number,
-): Promise<void> {
-  const { numAffectedRows } = await statement.execute(trx)
-  if (numAffectedRows === BigInt(rows)) return
-  throw new Bug(`a statement reached ${numAffectedRows ?? 0} rows where ${rows} were decided`, {
-    remedy: 'the batch was rolled back; look for triggers or rules on the table',
-  })
-}
-
-async function proveMasked(
-  trx: Transaction<OwnTables>,
-  fitted: FittedRule,
-  keys: readonly Key[],
-  nonce: Nonce,
-): Promise<void> {
-  if (fitted.masks.length === 0) return
-  const { rows } = await countUnmasked(fitted, keys, nonce).execute(trx)
-  if (rows[0]?.rows === '0') return
-  throw new RefusedError(
-    `rule ${fitted.rule.id}: after the update ${rows[0]?.rows ?? '?'} rows did not hold what their masks write`,
-    { remedy: 'the batch was rolled back; check types that change what is written to them' },
-  )
 }
 
 function limitReached({ fitted }: BatchOrder): LimitReachedError {

@@ -11,6 +11,7 @@ import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
 import { viewOf, type View } from './due.ts'
+import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import { remarksOn } from './remarks.ts'
 
@@ -77,7 +78,7 @@ async function planRules(
       boundary,
       census,
       approved: approved === null || approved.get(id) === digest,
-      remarks: remarksOn(fitted, stored),
+      remarks: [...remarksOn(fitted, stored), ...setOffRemarks(fitted)],
     })
     planned.push(rule)
     if (willAct(rule)) earlier.set(id, { fitted, boundary })

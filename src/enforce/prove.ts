@@ -1,0 +1,69 @@
+/** What a batch proves about its own statements before it journals them. */
+import type { RawBuilder, Transaction } from 'kysely'
+import { Bug, RefusedError } from '../base/errors.ts'
+import { printTable, sameTable } from '../base/names.ts'
+import type { Child, FittedRule } from '../catalog/fitted.ts'
+import type { Key } from '../db/governed.ts'
+import type { OwnTables } from '../db/schema.ts'
+import * as statements from './statements.ts'
+import type { Given } from './statements.ts'
+
+type Trx = Transaction<OwnTables>
+
+/** A count other than the decided one means that something acted between us and the rows. */
+export async function exactly(
+  trx: Trx,
+  fitted: FittedRule,
+  statement: RawBuilder<unknown>,
+  rows: number,
+): Promise<void> {
+  const { numAffectedRows } = await statement.execute(trx)
+  if (numAffectedRows === BigInt(rows)) return
+  const said = `a statement reached ${numAffectedRows ?? 0} rows where ${rows} were decided`
+  if (fitted.triggers.length === 0) throw new Bug(`${said}; the batch was rolled back`)
+  throw new RefusedError(`rule ${fitted.rule.id}: ${said}`, { remedy: remedyFor(fitted) })
+}
+
+/**
+ * Looks whether what was purged is gone: PostgreSQL counts a row as deleted that a trigger puts
+ * back afterwards. Asked only where a trigger fires.
+ */
+export async function proveGone(
+  trx: Trx,
+  fitted: FittedRule,
+  purged: readonly { readonly table: Child['table']; readonly rows: Given }[],
+): Promise<void> {
+  for (const { table, rows } of purged) {
+    if (!fitted.triggers.some((fired) => sameTable(fired.table, table))) continue
+    const { rows: counted } = await statements.countGiven(table, rows).execute(trx)
+    if (counted[0]?.rows === '0') continue
+    throw new RefusedError(
+      `rule ${fitted.rule.id}: ${counted[0]?.rows ?? '?'} rows of ${printTable(table)} were there again after they were deleted`,
+      { remedy: remedyFor(fitted) },
+    )
+  }
+}
+
+export async function proveMasked(
+  trx: Trx,
+  fitted: FittedRule,
+  keys: readonly Key[],
+): Promise<void> {
+  if (fitted.masks.length === 0) return
+  const { rows } = await statements.countUnmasked(fitted, keys).execute(trx)
+  if (rows[0]?.rows === '0') return
+  throw new RefusedError(
+    `rule ${fitted.rule.id}: after the update ${rows[0]?.rows ?? '?'} rows did not hold what their masks write`,
+    {
+      remedy:
+        fitted.triggers.length > 0
+          ? remedyFor(fitted)
+          : 'the batch was rolled back; check types that change what is written to them',
+    },
+  )
+}
+
+function remedyFor({ triggers }: FittedRule): string {
+  const names = triggers.map(({ table, trigger }) => `${trigger.name} of ${printTable(table)}`)
+  return `the batch was rolled back; look at the triggers that fire: ${names.join(', ')}`
+}
