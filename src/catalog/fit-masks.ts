@@ -1,25 +1,33 @@
 import { digestOf } from '../base/canonical.ts'
 import { printTable } from '../base/names.ts'
-import type { Action, Mask, Rule } from '../policy/policy.ts'
+import type { Action, Rule } from '../policy/policy.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { rowKey, type Column, type Table } from './catalog.ts'
 import type { FittedMask } from './fitted.ts'
+import { fitStrategy, writtenJson } from './fit-strategies.ts'
 import { findColumn, type Report } from './fit-table.ts'
 
 /**
  * Fits what an anonymisation writes. Every column has a strategy or says why it is kept, but for
  * keys, foreign keys and generated columns, which are not the policy's to change.
  */
-export function fitMasks(rule: Rule, table: Table, report: Report): readonly FittedMask[] {
+export function fitMasks(
+  rule: Rule,
+  table: Table,
+  pseudonyms: PseudonymKey | null,
+  report: Report,
+): readonly FittedMask[] {
   if (rule.action.kind === 'purge') return []
   const { masks } = rule.action
   reportForgotten(rule.action, table, report)
-  const fitted = masks.flatMap((mask): readonly FittedMask[] => {
-    const path = ['then', 'anonymise', mask.column]
-    const column = findColumn(table, mask.column, path, report)
-    if (column === undefined || mask.strategy.kind === 'keep') return []
-    const written = writtenBy(mask)
-    if (written === undefined || !mayBeWritten(column, table, path, report)) return []
-    return fits(written, column, table, report) ? [{ column, written }] : []
+  const around = { table, zone: rule.zone, pseudonyms, report }
+  const fitted = masks.flatMap(({ column: name, strategy }): readonly FittedMask[] => {
+    const path = ['then', 'anonymise', name]
+    const column = findColumn(table, name, path, report)
+    if (column === undefined || strategy.kind === 'keep') return []
+    if (!mayBeWritten(column, table, path, report)) return []
+    const written = fitStrategy(strategy, column, around)
+    return written === undefined ? [] : [{ column, written }]
   })
   reportUniform(fitted, table, report)
   return fitted
@@ -33,27 +41,10 @@ export function maskDigest(masks: readonly FittedMask[]): string {
       .map(({ column, written }) => ({
         column: column.name,
         type: `${column.type.schema}.${column.type.name}`,
-        kind: written.kind,
-        text: written.kind === 'nothing' ? '' : written.text,
+        written: writtenJson(written),
       }))
       .toSorted((one, other) => (one.column < other.column ? -1 : 1)),
   )
-}
-
-function writtenBy(mask: Mask): FittedMask['written'] | undefined {
-  const { strategy } = mask
-  switch (strategy.kind) {
-    case 'nothing':
-      return { kind: 'nothing' }
-    case 'constant':
-      return { kind: 'constant', text: String(strategy.value) }
-    case 'template':
-      return { kind: 'template', text: strategy.text }
-    case 'keep':
-      return undefined
-    default:
-      return strategy satisfies never
-  }
 }
 
 function reportForgotten(
@@ -102,6 +93,17 @@ function isUniform(written: FittedMask['written'], nullsEqual: boolean): boolean
       return true
     case 'template':
       return !written.text.includes('{key}')
+    case 'random':
+    case 'pseudonym':
+    case 'partial':
+    case 'truncate':
+    case 'bucket':
+    case 'round':
+    case 'network':
+    case 'json':
+    case 'pattern':
+      // Of the row's own value, which nobody knows before it is tried (plan/trial.ts).
+      return false
     default:
       return written satisfies never
   }
@@ -151,45 +153,6 @@ function mayBeWritten(
       'keep the column, or purge the row instead',
     )
     return false
-  }
-  return true
-}
-
-function fits(
-  written: FittedMask['written'],
-  column: Column,
-  table: Table,
-  report: Report,
-): boolean {
-  const path = ['then', 'anonymise', column.name]
-  const refuse = (code: string, message: string, remedy: string): false => {
-    report(path, code, message, remedy)
-    return false
-  }
-  if (written.kind === 'nothing') {
-    if (!column.notNull) return true
-    return refuse(
-      'mask_not_null',
-      `${printTable(table)}.${column.name} is not null`,
-      'use a constant or a template with {key}',
-    )
-  }
-  const varies = written.kind === 'template' && written.text.includes('{key}')
-  if (written.kind === 'template' && column.category !== 'S') {
-    return refuse(
-      'mask_not_text',
-      `${column.name} is ${column.typeText}: a template makes text`,
-      'use nothing or a constant of that type',
-    )
-  }
-  // By the code point, as PostgreSQL counts.
-  const length = Array.from(written.text.replaceAll('{key}', '')).length + (varies ? 1 : 0)
-  if (column.maxLength !== null && length > column.maxLength) {
-    return refuse(
-      'mask_too_long',
-      `${column.name} holds ${column.maxLength} characters, the mask has ${length} or more`,
-      'use a shorter text',
-    )
   }
   return true
 }

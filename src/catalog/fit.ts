@@ -1,5 +1,6 @@
 import { printTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { columnsRead, tablesRead, type PolicySet, type Rule } from '../policy/policy.ts'
 import type { Catalog } from './catalog.ts'
 import { tablesOf } from './chain.ts'
@@ -20,22 +21,36 @@ type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | keyof Companions>
  * Fits every rule of the set to the catalog, in the order of the set, or says everything that does
  * not fit. All or nothing: a rule that does not fit may be the one that keeps another's rows.
  */
-export function fitPolicies(set: PolicySet, catalog: Catalog): Parsed<readonly FittedRule[]> {
-  const fitted = fitWithoutRights(set, catalog)
+export function fitPolicies(
+  set: PolicySet,
+  catalog: Catalog,
+  pseudonyms: PseudonymKey | null = null,
+): Parsed<readonly FittedRule[]> {
+  const fitted = fitWithoutRights(set, catalog, pseudonyms)
   if (fitted.problems !== undefined) return fitted
   const problems = fitted.value.flatMap((rule) => missingRights(rule, catalog))
   return problems.length > 0 ? { problems } : fitted
 }
 
 /** As `fitPolicies`, for `grants`, which asks what our role does not have yet. */
-export function fitWithoutRights(set: PolicySet, catalog: Catalog): Parsed<readonly FittedRule[]> {
+export function fitWithoutRights(
+  set: PolicySet,
+  catalog: Catalog,
+  pseudonyms: PseudonymKey | null = null,
+): Parsed<readonly FittedRule[]> {
   const problems: Problem[] = []
-  const unread = set.rules.flatMap((rule) => fitRule(rule, catalog, problems) ?? [])
+  const unread = set.rules.flatMap((rule) => fitRule(rule, { catalog, pseudonyms, problems }) ?? [])
   if (problems.length > 0) return { problems }
   return { value: unread.map((rule) => withReaders(rule, unread)) }
 }
 
-function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule | undefined {
+type Fitting = {
+  readonly catalog: Catalog
+  readonly pseudonyms: PseudonymKey | null
+  readonly problems: Problem[]
+}
+
+function fitRule(rule: Rule, { catalog, pseudonyms, problems }: Fitting): UnreadRule | undefined {
   const report = reportFor(rule, problems)
   const table = findTable(catalog, rule.table, ['table'], report)
   if (table === undefined || !isGovernable(table, rule, ['table'], report)) return undefined
@@ -45,7 +60,7 @@ function fitRule(rule: Rule, catalog: Catalog, problems: Problem[]): UnreadRule 
     findColumn(table, column, ['where', column], report)
   }
   const start = fitStart({ rule, table, catalog, report })
-  const masks = fitMasks(rule, table, report)
+  const masks = fitMasks(rule, table, pseudonyms, report)
   const references = fitReferences(rule, table, catalog, report)
   const triggers = fitSetOff({ rule, table, masks, children: references.children }, report)
   if (problems.length > before || key === undefined || start === undefined) return undefined

@@ -1,6 +1,8 @@
 import type { TableName } from '../base/names.ts'
 import type { KeyColumn, TableRef } from '../db/governed.ts'
 import type { Condition, Rule } from '../policy/policy.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
+import type { Strategy, TruncateUnit } from '../policy/strategy.ts'
 import type { Column, ForeignKey, Table, TableTrigger } from './catalog.ts'
 
 /** A rule with everything the catalog says about the tables it reaches: ready to be made into SQL. */
@@ -39,11 +41,21 @@ export type GovernedRule = {
   readonly maskDigest: string
 }
 
-export type FittedMask = {
-  readonly column: Column
-  readonly written:
-    { readonly kind: 'nothing' } | { readonly kind: 'constant' | 'template'; readonly text: string }
-}
+export type FittedMask = { readonly column: Column; readonly written: Written }
+
+/** What is written into a column, as `Strategy` (policy/strategy.ts) says it, with what it needs. */
+export type Written =
+  | { readonly kind: 'nothing' }
+  | { readonly kind: 'constant' | 'template'; readonly text: string }
+  /** `length` digits, of which the last `PSEUDONYM_TAG` say that the others came from the key. */
+  | { readonly kind: 'pseudonym'; readonly length: number; readonly key: PseudonymKey }
+  | { readonly kind: 'truncate'; readonly unit: TruncateUnit; readonly zone: string }
+  /** `size` in decimal digits. */
+  | { readonly kind: 'bucket'; readonly size: string }
+  | Extract<Strategy, { kind: 'random' | 'partial' | 'round' | 'network' | 'json' | 'pattern' }>
+
+/** Digits by which a pseudonym is known again: a value that is none passes for one once in 2^32. */
+export const PSEUDONYM_TAG = 8
 
 /** A column that holds period starts, and how its values become days. */
 export type Moment = { readonly column: string; readonly frame: Frame }

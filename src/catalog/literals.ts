@@ -65,8 +65,8 @@ function literalsOf(fitted: FittedRule): readonly Literal[] {
     ),
     ...masks.flatMap(({ column, written }): readonly Literal[] => {
       const path = ['then', 'anonymise', column.name]
-      if (written.kind === 'template') return []
-      return [{ column, path, text: written.kind === 'constant' ? written.text : null }]
+      if (written.kind === 'nothing') return [{ column, path, text: null }]
+      return written.kind === 'constant' ? [{ column, path, text: written.text }] : []
     }),
   ]
 }

@@ -12,7 +12,9 @@ import { sql } from 'kysely'
 import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
 import type { PolicySet } from '../policy/policy.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { required, type Config } from './config.ts'
+import { readPseudonymKey } from './pseudonym-file.ts'
 
 /** What a command may touch of the world outside. Data goes to `out`, all talk to `err`. */
 export type CliContext = {
@@ -57,6 +59,12 @@ export async function openAt(url: string, options: ConnectOptions = {}): Promise
 /** Loads the policies of the configured folder; every problem at once is the error. */
 export async function loadConfigured(context: CliContext, folder?: string): Promise<PolicySet> {
   return valueOf(await loadPolicies(folder ?? context.config().policies))
+}
+
+/** Reads the key of pseudonyms, if one is set; a rule that needs it is a problem without. */
+export async function pseudonymKey(context: CliContext): Promise<PseudonymKey | null> {
+  const { pseudonymKeyFile } = context.config()
+  return pseudonymKeyFile === null ? null : readPseudonymKey(pseudonymKeyFile)
 }
 
 /** Reads a file that holds a secret; nothing of it is in the error. */

@@ -16,6 +16,7 @@ import { makePlan } from '../plan/make.ts'
 import { rowsPlanned } from '../plan/plan.ts'
 import { prepare } from '../plan/prepare.ts'
 import type { PolicySet } from '../policy/policy.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
 import { openScheduler, type SetAlarm } from './schedule.ts'
@@ -24,6 +25,8 @@ export type DaemonOptions = {
   readonly db: Db
   readonly set: PolicySet
   readonly signer: Signer
+  /** Null: no rule may pseudonymise. */
+  readonly pseudonyms: PseudonymKey | null
   readonly clock: Clock
   readonly log: Log
   readonly listen: { readonly host: string; readonly port: number }
@@ -65,8 +68,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
-async function logPlan({ db, set, log }: DaemonOptions, state: State): Promise<void> {
-  const { catalog, rules, findings } = await prepare(db, set)
+async function logPlan({ db, set, pseudonyms, log }: DaemonOptions, state: State): Promise<void> {
+  const { catalog, rules, findings } = await prepare(db, set, pseudonyms)
   logFindings(log, state, findings)
   if (catalog.database.superuser) {
     log.warn({ role: catalog.database.role }, 'the role is a superuser: it can rewrite the journal')
@@ -115,7 +118,7 @@ async function readiness(db: Db, state: State): Promise<Readiness> {
 
 /** One scheduled run. What goes wrong is logged; only an unsound journal stops the ones to come. */
 async function runScheduled(
-  { db, set, signer, clock, log, signal }: DaemonOptions,
+  { db, set, signer, pseudonyms, clock, log, signal }: DaemonOptions,
   state: State,
   ids: ReadonlySet<string>,
 ): Promise<void> {
@@ -125,7 +128,7 @@ async function runScheduled(
     return
   }
   try {
-    const { catalog, rules, findings } = await prepare(db, set)
+    const { catalog, rules, findings } = await prepare(db, set, pseudonyms)
     logFindings(log, state, findings)
     const result = await enforceNow(
       {

@@ -15,7 +15,7 @@
  *
  * A crash anywhere before the commit leaves neither a row gone nor an entry.
  */
-import { randomUUID } from 'node:crypto'
+import { randomBytes, randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { RetentionError, EXIT, tell } from '../base/errors.ts'
@@ -37,6 +37,8 @@ import { findEntryBySeq } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
+import { anonymiseRows } from '../plan/mask-rows.ts'
+import type { Nonce } from '../plan/mask.ts'
 import { proveClock, type ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
@@ -257,12 +259,13 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
     await exactly(trx, fitted, statements.purgeRows(child.table, given), rows.length)
     await statements.unmark(child.table, given).execute(trx)
   }
-  await actOnRows(trx, fitted, keys)
+  const nonce = randomBytes(32).toString('hex')
+  await actOnRows(trx, fitted, keys, nonce)
   await tools.onStep('acted')
 
   await sql`set constraints all immediate`.execute(trx)
   await proveGone(trx, fitted, purgedBy(fitted, keys, going))
-  await proveMasked(trx, fitted, keys)
+  await proveMasked(trx, fitted, keys, nonce)
   await tools.onStep('checked')
 
   trace.appended = await appendEntry(
@@ -307,6 +310,7 @@ async function actOnRows(
   trx: Transaction<OwnTables>,
   fitted: FittedRule,
   keys: readonly Key[],
+  nonce: Nonce,
 ): Promise<void> {
   if (fitted.rule.action.kind === 'purge') {
     const given = { columns: fitted.key, keys }
@@ -315,7 +319,7 @@ async function actOnRows(
     return
   }
   if (fitted.masks.length > 0) {
-    await exactly(trx, fitted, statements.anonymiseRows(fitted, keys), keys.length)
+    await exactly(trx, fitted, anonymiseRows(fitted, keys, nonce), keys.length)
   }
 }
 

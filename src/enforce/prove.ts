@@ -5,6 +5,8 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import type { Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
+import { countUnmasked } from '../plan/mask-rows.ts'
+import type { Nonce } from '../plan/mask.ts'
 import * as statements from './statements.ts'
 import type { Given } from './statements.ts'
 
@@ -48,9 +50,10 @@ export async function proveMasked(
   trx: Trx,
   fitted: FittedRule,
   keys: readonly Key[],
+  nonce: Nonce,
 ): Promise<void> {
   if (fitted.masks.length === 0) return
-  const { rows } = await statements.countUnmasked(fitted, keys).execute(trx)
+  const { rows } = await countUnmasked(fitted, keys, nonce).execute(trx)
   if (rows[0]?.rows === '0') return
   throw new RefusedError(
     `rule ${fitted.rule.id}: after the update ${rows[0]?.rows ?? '?'} rows did not hold what their masks write`,

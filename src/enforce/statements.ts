@@ -21,7 +21,6 @@ import type { Boundary } from '../plan/boundary.ts'
 import { viewOf } from '../plan/due.ts'
 import { anyGoing, refersTo } from '../plan/going.ts'
 import { isActionable } from '../plan/hindrance.ts'
-import { isUnmasked, maskValue } from '../plan/mask.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 
 /** Key columns of the rows that a set of given rows is found by. */
@@ -184,32 +183,6 @@ export function purgeRows(table: Child['table'], rows: Given): RawBuilder<unknow
     delete from ${tableId(table)} as row
     using ${keySet(rows.columns, rows.keys)} as given
     where ${keyEquals(rows.columns, 'row', 'given')}`
-}
-
-/** THE statement that overwrites: exactly the given rows, every mask at once. */
-export function anonymiseRows(governed: GovernedRule, keys: readonly Key[]): RawBuilder<unknown> {
-  const { table, key, masks } = governed
-  const written = masks.map(
-    (mask) => sql`${sql.id(mask.column.name)} = ${maskValue(mask, key, 'row')}`,
-  )
-  return sql`
-    update ${tableId(table)} as row
-    set ${sql.join(written)}
-    from ${keySet(key, keys)} as given
-    where ${keyEquals(key, 'row', 'given')}`
-}
-
-/** Counts the given rows that hold something else than their masks write: none, or the batch goes back. */
-export function countUnmasked(
-  governed: GovernedRule,
-  keys: readonly Key[],
-): RawBuilder<{ rows: string }> {
-  const { table, key } = governed
-  return sql`
-    select count(*)::text as rows
-    from ${tableId(table)} as row
-    join ${keySet(key, keys)} as given on ${keyEquals(key, 'row', 'given')}
-    where ${isUnmasked(governed, 'row')}`
 }
 
 /** Counts the given rows that are there. */

@@ -3,6 +3,7 @@ import { isStructural } from '../catalog/fit-masks.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { printTable } from '../base/names.ts'
 import { printPeriod } from '../policy/period.ts'
+import type { Strategy } from '../policy/strategy.ts'
 import type { Boundary } from './boundary.ts'
 import type { Census } from './census.ts'
 import {
@@ -107,9 +108,16 @@ function ageInMonths(startDay: string | undefined, today: string): number | null
 
 function columnsOf({ rule, table }: FittedRule): PlannedRule['columns'] {
   if (rule.action.kind === 'purge') return []
-  const masks = new Map(rule.action.masks.map((mask) => [mask.column, mask.strategy.kind]))
+  const masks = new Map(
+    rule.action.masks.map(({ column, strategy }) => [column, becomes(strategy)]),
+  )
   return table.columns.map((column) => ({
     column: column.name,
     becomes: masks.get(column.name) ?? (isStructural(column, table) ? 'structural' : 'keep'),
   }))
+}
+
+/** What lies under a key is not anonymous: whoever has the key finds the person again. */
+function becomes({ kind }: Strategy): string {
+  return kind === 'pseudonym' ? 'pseudonymised' : kind
 }

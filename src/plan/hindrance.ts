@@ -42,7 +42,7 @@ function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> 
         and marker.key = ${keyArray(governed.key, row)}
         and marker.mask_digest = ${governed.maskDigest}
     )
-    and not ${isUnmasked(governed, row)}
+    and not ${isUnmasked({ governed, alias: row }, null)}
   )`
 }
 

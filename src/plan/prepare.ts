@@ -7,9 +7,11 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectCatalog } from '../catalog/inspect.ts'
 import { inspectScope } from '../catalog/inspect-scope.ts'
 import { checkLiterals } from '../catalog/literals.ts'
+import { checkPatterns } from '../catalog/patterns.ts'
 import type { Db } from '../db/connect.ts'
 import { orderRules } from '../policy/order.ts'
 import type { PolicySet } from '../policy/policy.ts'
+import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 
 export type Prepared = {
   readonly catalog: Catalog
@@ -20,10 +22,14 @@ export type Prepared = {
 }
 
 /** Reads the catalog and fits the policies to it; throws every problem at once. */
-export async function prepare(db: Db, set: PolicySet): Promise<Prepared> {
+export async function prepare(
+  db: Db,
+  set: PolicySet,
+  pseudonyms: PseudonymKey | null = null,
+): Promise<Prepared> {
   const catalog = await inspectCatalog(db, tablesNamed(set))
-  const fitted = valueOf(fitPolicies(set, catalog))
-  const problems = await checkLiterals(db, fitted)
+  const fitted = valueOf(fitPolicies(set, catalog, pseudonyms))
+  const problems = [...(await checkLiterals(db, fitted)), ...(await checkPatterns(db, fitted))]
   if (problems.length > 0) throw new PolicyError(problems)
   const findings = coverageFindings(set, await inspectScope(db, set))
   return { catalog, rules: sorted(fitted, set), findings }

@@ -131,11 +131,9 @@ function ages(rule: PlannedRule): string {
 
 function maskLines(rule: PlannedRule): readonly string[] {
   if (rule.columns.length === 0) return []
-  const kinds = ['nothing', 'constant', 'template', 'keep', 'structural']
-  const parts = kinds.flatMap((kind) => {
+  const parts = KINDS.flatMap((kind) => {
     const names = rule.columns.filter(({ becomes }) => becomes === kind).map(({ column }) => column)
-    const label = kind === 'structural' ? 'left as keys and links' : kind === 'keep' ? 'kept' : kind
-    return names.length === 0 ? [] : [`${label}: ${names.join(', ')}`]
+    return names.length === 0 ? [] : [`${LABELS[kind] ?? kind}: ${names.join(', ')}`]
   })
   return wrap(`columns: ${parts.join('; ')}`, '  ')
 }
@@ -146,6 +144,19 @@ function remarkLines(remarks: readonly Remark[], indent: string): readonly strin
     ...wrap(`note: ${message}`, indent),
     ...(remedy === null ? [] : wrap(remedy, `${indent}  `)),
   ])
+}
+
+/** In this order: what goes, then what is coarser, then what is still about a person, then what stays. */
+const KINDS = [
+  ...['nothing', 'constant', 'template', 'random'],
+  ...['partial', 'pattern', 'truncate', 'bucket', 'round', 'network', 'json'],
+  ...['pseudonymised', 'keep', 'structural'],
+]
+
+const LABELS: Readonly<Record<string, string>> = {
+  pseudonymised: 'pseudonymised (still personal data)',
+  keep: 'kept',
+  structural: 'left as keys and links',
 }
 
 function verdictLines(rule: PlannedRule): readonly string[] {

@@ -8,10 +8,10 @@ import type {
   Hop,
   Policy,
   Rule,
-  Scalar,
   Start,
   StartColumn,
 } from './policy.ts'
+import { scalarJson, strategyJson } from './strategy.ts'
 
 type UndigestedRule = Omit<Rule, 'digest' | 'source'>
 
@@ -147,16 +147,11 @@ function fallbackJson(use: StartColumn): Json {
 
 function actionJson(action: Action): Json {
   if (action.kind === 'purge') return action
-  const masks = action.masks.map(({ column, strategy }): Json => {
-    if (strategy.kind !== 'constant') return { column, strategy }
-    return { column, strategy: { kind: 'constant', value: scalarJson(strategy.value) } }
-  })
+  const masks = action.masks.map(({ column, strategy }): Json => ({
+    column,
+    strategy: strategyJson(strategy),
+  }))
   return { kind: 'anonymise', masks: asSet(masks) }
-}
-
-/** Numbers go as their decimal text: canonical JSON holds integers only. */
-function scalarJson(value: Scalar): Json {
-  return typeof value === 'number' ? { number: String(value) } : value
 }
 
 /** Sorts by canonical form and drops repetitions. */

@@ -1,5 +1,7 @@
 /** The small shapes of which the documents of a policy are made. */
 import { z } from 'zod'
+import { quote } from './fault.ts'
+import type { Fault } from './fault.ts'
 import { field, readDay, readText, readZone } from './fields.ts'
 import { readColumn, readId, readTable, readTableColumn } from './name.ts'
 
@@ -33,3 +35,20 @@ export const TableColumn = field(
     .min(5)
     .meta({ examples: ['crm.contract.ended_on'] }),
 )
+
+/** Finds keys that name again, in another spelling, what a key before them named. */
+export function repeated(
+  keys: readonly string[],
+  named: (key: string) => string | undefined,
+): readonly Fault[] {
+  const seen = new Set<string>()
+  return keys.flatMap((key): readonly Fault[] => {
+    const name = named(key)
+    if (name === undefined || !seen.has(name)) {
+      if (name !== undefined) seen.add(name)
+      return []
+    }
+    const message = `${quote(key)} stands here twice`
+    return [{ code: 'duplicate_key', message, path: [key], on: 'key' }]
+  })
+}

@@ -1,11 +1,21 @@
 import { z } from 'zod'
-import { ConditionShape, ScalarShape, readCondition } from './condition.ts'
+import { ConditionShape, readCondition } from './condition.ts'
+import { Masks } from './document-masks.ts'
 import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
-import type { FaultParams } from './fields.ts'
 import { CoverageDocument } from './document-coverage.ts'
-import { Column, Day, Id, Table, TableColumn, Text, Zone, mapping } from './document-parts.ts'
-import { field, readSchedule, readSentinels, readTemplate } from './fields.ts'
+import {
+  Column,
+  Day,
+  Id,
+  Table,
+  TableColumn,
+  Text,
+  Zone,
+  mapping,
+  repeated,
+} from './document-parts.ts'
+import { field, readSchedule, readSentinels } from './fields.ts'
 import { readColumn, readTable } from './name.ts'
 import { tableShapes } from './document-table.ts'
 import { PERIOD_PATTERN, readPeriod } from './period.ts'
@@ -89,37 +99,6 @@ const EventStart = mapping({
   ),
 })
 
-const Strategy = z
-  .union(
-    [
-      z.literal('nothing'),
-      mapping({ constant: ScalarShape.describe('Written into every row.') }),
-      mapping({
-        template: field(readTemplate, z.string()).describe('Text; {key} is the primary key.'),
-      }),
-      mapping({ keep: Text.describe('The column stays as it is, for this reason.') }),
-    ],
-    { error: () => 'expected nothing, or a mapping of constant, template or keep' },
-  )
-  .describe('What is written: nothing (null), a constant, a template, or keep with a reason.')
-
-const Masks = z.preprocess(
-  (raw, context) => {
-    if (!isMapping(raw)) return raw
-    const keys = Object.keys(raw)
-    const faults =
-      keys.length === 0
-        ? refuse('empty_value', 'this mapping is empty', 'name the columns to overwrite').faults
-        : repeated(keys, (key) => readColumn(key).value)
-    for (const fault of faults ?? []) {
-      const params: FaultParams = { fault }
-      context.issues.push({ code: 'custom', input: raw, path: [...fault.path], params })
-    }
-    return raw
-  },
-  z.record(Column, Strategy),
-)
-
 const Then = z.union(
   [
     z.literal('purge'),
@@ -199,23 +178,6 @@ function readReferences(raw: unknown): Read<readonly Reference[]> {
   if (read.value === undefined) return read
   const faults = repeated(Object.keys(raw), (key) => JSON.stringify(readTable(key).value))
   return faults.length > 0 ? { faults } : read
-}
-
-/** Finds keys that name again, in another spelling, what a key before them named. */
-function repeated(
-  keys: readonly string[],
-  named: (key: string) => string | undefined,
-): readonly Fault[] {
-  const seen = new Set<string>()
-  return keys.flatMap((key): readonly Fault[] => {
-    const name = named(key)
-    if (name === undefined || !seen.has(name)) {
-      if (name !== undefined) seen.add(name)
-      return []
-    }
-    const message = `${quote(key)} stands here twice`
-    return [{ code: 'duplicate_key', message, path: [key], on: 'key' }]
-  })
 }
 
 function readReference(raw: unknown): Read<Reference['as']> {

@@ -1,5 +1,6 @@
 import type { Problem } from '../base/problem.ts'
 import type { TableName } from '../base/names.ts'
+import type { Strategy } from './strategy.ts'
 
 /**
  * The resolved policy set: defaults merged, names expanded, nothing optional left. A policy file as
@@ -165,13 +166,6 @@ export type Action =
 
 /** What an anonymisation writes into one column. */
 export type Mask = { readonly column: string; readonly strategy: Strategy }
-
-export type Strategy =
-  | { readonly kind: 'nothing' }
-  | { readonly kind: 'constant'; readonly value: Scalar }
-  /** Text in which `{key}` stands for the primary key of the row. */
-  | { readonly kind: 'template'; readonly text: string }
-  | { readonly kind: 'keep'; readonly why: string }
 
 /**
  * What becomes of the rows of a table that has a foreign key to the governed table, or to a

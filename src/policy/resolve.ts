@@ -13,6 +13,7 @@ import type {
   Start,
   StartColumn,
 } from './policy.ts'
+import { strategyOf } from './resolve-masks.ts'
 
 /** What a rule gets from its policy. */
 export type PolicyValues = Pick<
@@ -169,14 +170,4 @@ function actionOf(then: RuleDocument['then'], faults: Fault[]): Action {
     faults.push({ code: 'mask_missing', message, remedy, path: ['then', 'anonymise'] })
   }
   return { kind: 'anonymise', masks }
-}
-
-type WrittenStrategy = Exclude<RuleDocument['then'], 'purge'>['anonymise'][string]
-type ResolvedStrategy = Extract<Action, { kind: 'anonymise' }>['masks'][number]['strategy']
-
-function strategyOf(strategy: WrittenStrategy): ResolvedStrategy {
-  if (strategy === 'nothing') return { kind: 'nothing' }
-  if ('constant' in strategy) return { kind: 'constant', value: strategy.constant }
-  if ('template' in strategy) return { kind: 'template', text: strategy.template }
-  return { kind: 'keep', why: strategy.keep }
 }

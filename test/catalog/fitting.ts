@@ -6,6 +6,7 @@ import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
 import { parsed, policyYaml } from '../policy/documents.ts'
+import { pseudonymKey } from '../support/builders.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
 
 /** One schema, and many small policies that are fitted to it by a role without any right. */
@@ -46,11 +47,11 @@ export async function openFitting(schema: string): Promise<Fitting> {
     problems: async (rules, rights = 'left out') => {
       const { set, catalog } = await catalogOf(rules)
       const fit = rights === 'asked' ? fitPolicies : fitWithoutRights
-      return (fit(set, catalog).problems ?? []).map((problem) => told(problem))
+      return (fit(set, catalog, pseudonymKey()).problems ?? []).map((problem) => told(problem))
     },
     fitted: async (rules) => {
       const { set, catalog } = await catalogOf(rules)
-      const { value, problems } = fitWithoutRights(set, catalog)
+      const { value, problems } = fitWithoutRights(set, catalog, pseudonymKey())
       if (value === undefined) throw new Error(problems.map((problem) => told(problem)).join('\n'))
       return value
     },

@@ -151,6 +151,7 @@ async function daemonInside() {
   const running = runDaemon({
     db: connection.db,
     set: valueOf(await loadPolicies(site.env['RETENTIOND_POLICIES'] ?? '')),
+    pseudonyms: null,
     signer: await readKeyFile(site.env['RETENTIOND_ENTRY_KEY_FILE'] ?? ''),
     clock: systemClock,
     log: { debug: () => {}, info: note, warn: note, error: note },

@@ -22,6 +22,7 @@ import type { Plan } from '../../src/plan/plan.ts'
 import { prepare, valueOf, type Prepared } from '../../src/plan/prepare.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
+import { pseudonymKey } from './builders.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
 
 /**
@@ -107,13 +108,13 @@ class OpenBed implements Bed {
   async govern(yaml: string): Promise<Prepared & { readonly set: PolicySet }> {
     const set = valueOf(parsePolicies([{ file: 'policy.yaml', text: yaml }]))
     const catalog = await inspectCatalog(this.connection.db, tablesNamed(set))
-    const fitted = valueOf(fitWithoutRights(set, catalog))
+    const fitted = valueOf(fitWithoutRights(set, catalog, pseudonymKey()))
     const grants = renderGrants(
       fitted.flatMap((rule) => needsOf(rule, true)),
       this.roles.daemon,
     )
     await this.run(grants)
-    this.#governed = { ...(await prepare(this.connection.db, set)), set }
+    this.#governed = { ...(await prepare(this.connection.db, set, pseudonymKey())), set }
     await this.watch()
     return this.#governed
   }

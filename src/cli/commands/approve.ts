@@ -4,7 +4,7 @@ import { approvePlan } from '../../enforce/approve.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
 import { readPlan } from '../plan-file.ts'
 
 /** `approve`: lets new or changed rules act from their next run on, as the plan shows them. */
@@ -19,7 +19,13 @@ export function approveCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
-      const request = { ...(await prepare(db, set)), db, set, signer, clock: context.clock }
+      const request = {
+        ...(await prepare(db, set, await pseudonymKey(context))),
+        db,
+        set,
+        signer,
+        clock: context.clock,
+      }
       const taken = await approvePlan(request, plan)
       context.out(
         taken.length === 0

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
 
 /** `daemon`: the sidecar. */
 export function daemonCommand(context: CliContext): Command {
@@ -17,6 +17,7 @@ export function daemonCommand(context: CliContext): Command {
         db: connection.db,
         set,
         signer,
+        pseudonyms: await pseudonymKey(context),
         clock: context.clock,
         log: context.log(),
         listen: config.listen,

@@ -9,7 +9,7 @@ import { treeHead } from '../../journal/read.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
 import { nameFailure } from '../failure.ts'
 import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
@@ -43,7 +43,7 @@ export function enforceCommand(context: CliContext): Command {
       await checkMigrated(db)
       using progress = progressOn(context)
       const request: EnforceRequest = {
-        ...(await prepare(db, set)),
+        ...(await prepare(db, set, await pseudonymKey(context))),
         db,
         set,
         signer,

@@ -8,7 +8,13 @@ import { makePlan, type Stand } from '../../plan/make.ts'
 import { willAct, type Plan } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { renderPlan } from '../../plan/render.ts'
-import { fileError, loadConfigured, openConnection, type CliContext } from '../context.ts'
+import {
+  fileError,
+  loadConfigured,
+  openConnection,
+  pseudonymKey,
+  type CliContext,
+} from '../context.ts'
 
 type Options = {
   readonly asOf?: string
@@ -43,7 +49,11 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
   const set = await loadConfigured(context)
   await using connection = await openConnection(context)
   await checkMigrated(connection.db)
-  const { catalog, rules, findings } = await prepare(connection.db, set)
+  const { catalog, rules, findings } = await prepare(
+    connection.db,
+    set,
+    await pseudonymKey(context),
+  )
   const stand: Stand = asOf === undefined ? { kind: 'now' } : { kind: 'day', day: asOf }
   return await makePlan(connection.db, {
     policyDigest: set.digest,

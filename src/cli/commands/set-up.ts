@@ -13,7 +13,7 @@ import { readHead } from '../../journal/read.ts'
 import { openLog } from '../../journal/store.ts'
 import { valueOf } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
 import { PRODUCT } from '../product.ts'
 
 /** Beside src/ in a checkout, beside dist/ in the image. */
@@ -41,7 +41,7 @@ export function grantsCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       const database = await inspectDatabase(connection.db)
       const catalog = await inspectCatalog(connection.db, tablesNamed(set))
-      const fitted = valueOf(fitWithoutRights(set, catalog))
+      const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
       const needs = fitted.flatMap((rule) => needsOf(rule, rule.rule.mode === 'enforce'))
       context.out(
         [

@@ -3,7 +3,7 @@ import { PolicyError } from '../../base/errors.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
-import { loadConfigured, openConnection, type CliContext } from '../context.ts'
+import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
 import { columns } from '../output.ts'
 
 /** `validate`: the policies alone, or with `--database` against the tables they speak of. */
@@ -16,7 +16,7 @@ export function validateCommand(context: CliContext): Command {
       const set = await loadConfigured(context, folder)
       if (options.database === true) {
         await using connection = await openConnection(context)
-        const { findings } = await prepare(connection.db, set)
+        const { findings } = await prepare(connection.db, set, await pseudonymKey(context))
         if (findings.length > 0) throw new PolicyError(findings)
       }
       context.out(renderSet(set, options.database === true))
