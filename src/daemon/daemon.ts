@@ -7,7 +7,8 @@ import type { Log } from '../base/log.ts'
 import type { Problem } from '../base/problem.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
-import { approvals, enforceNow } from '../enforce/requests.ts'
+import { enforceNow } from '../enforce/requests.ts'
+import { approvals } from '../enforce/standing.ts'
 import { printTreeHead } from '../journal/merkle.ts'
 import { treeHead } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
@@ -79,7 +80,7 @@ async function logPlan({ db, set, pseudonyms, log }: DaemonOptions, state: State
     catalog,
     rules,
     stand: { kind: 'now' },
-    approved: await approvals(db, set),
+    approved: await approvals(db),
     findings,
   })
   for (const rule of plan.rules) {
@@ -144,7 +145,7 @@ async function runScheduled(
         holder: `daemon on ${hostname()}, process ${process.pid}`,
         signal,
       },
-      await approvals(db, set),
+      await approvals(db),
     )
     for (const refusal of result.refused) log.warn(refusal, 'rule refused')
     // The one thing to keep where nobody of the database can write: the log is shipped away.

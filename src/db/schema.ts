@@ -53,6 +53,12 @@ export type AnonymisedTable = {
   readonly seq: Int8
 }
 
+/** What a person approved, as the bytes whose digest the journal names. */
+export type ApprovalTable = {
+  readonly sha256: GeneratedAlways<Buffer>
+  readonly body: Buffer
+}
+
 /** The migrations applied, in Kysely's form. */
 export type MigrationTable = {
   readonly name: string
@@ -79,6 +85,8 @@ export type OwnTables = {
   readonly 'retentiond.entry': EntryTable
   readonly 'retentiond.policy_entry': EntryView
   readonly 'retentiond.run_entry': EntryView
+  readonly 'retentiond.approval_entry': EntryView
+  readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable
   readonly 'retentiond.anonymised': AnonymisedTable
   readonly 'retentiond.migration': MigrationTable

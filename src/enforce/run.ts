@@ -9,19 +9,21 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import type { Db } from '../db/connect.ts'
 import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
-import type { EntryDraft, RunOutcome, Trigger } from '../journal/entry.ts'
+import type { EntryDraft, PolicyReference, RunOutcome, Trigger } from '../journal/entry.ts'
 import { newestPolicyEntry, unfinishedRuns } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { newestEntryMs, requireSoundHead } from '../journal/sound.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import { readBoundary } from '../plan/boundary.ts'
-import { tablesReached } from '../plan/make.ts'
+import { stateOf } from '../plan/approval.ts'
+import { readInstant, tablesReached } from '../plan/make.ts'
 import type { PolicySet } from '../policy/policy.ts'
-import { willAct, rowsPlanned, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
+import { willAct, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
 import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
-import { putInEffect } from './approve.ts'
+import { DEFAULT_TERMS, giveApproval, putInEffect } from './approve.ts'
 import { endRun } from './ended.ts'
+import { readGiven } from './standing.ts'
 import { unmarkGone } from './statements.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
@@ -56,9 +58,6 @@ export type RunResult = {
   /** What ended the run early, if something did. */
   readonly error: unknown
 }
-
-/** More rows than planned that a run may meet: the application went on working since. */
-const GROWTH = 1.05
 
 /** Carries a plan out. Refuses before the first row if clock, server or journal are not sound. */
 export async function enforcePlan(request: RunRequest): Promise<RunResult> {
@@ -162,6 +161,7 @@ async function runRule(
       remedy: 'make a new plan',
     })
   }
+  await requireApproval(request, fitted, planned)
   const policy = await policyInEffect(request, fitted)
   const outcome = await enforceRule(
     {
@@ -185,7 +185,7 @@ async function runRule(
       run,
       trigger: request.trigger,
       batchRows: fitted.rule.batchRows,
-      rowsAllowed: Math.min(fitted.rule.limits.maxRows, Math.ceil(rowsPlanned(planned) * GROWTH)),
+      rowsAllowed: planned.mostRows,
     },
   )
   const error = outcome.error === null ? null : tell(outcome.error)
@@ -193,17 +193,30 @@ async function runRule(
   return outcome
 }
 
-/** The journal entry of the rule's version; a version that nobody approved does not act. */
-async function policyInEffect(request: RunRequest, fitted: FittedRule) {
-  const { rule } = fitted
-  const newest = await newestPolicyEntry(request.db, rule.id)
-  if (newest !== null && newest.sha256 === rule.digest) return newest
-  if (request.approval === null) {
-    throw new RefusedError(`rule ${rule.id} is new or changed, and nobody approved it`, {
+/** A version that nobody approved does not act; a plan file that a person named is an approval. */
+async function requireApproval(
+  request: RunRequest,
+  fitted: FittedRule,
+  planned: PlannedRule,
+): Promise<void> {
+  const { db, catalog, approval } = request
+  // Asked again: the plan may be older than a revocation.
+  const standing = await readGiven(db, fitted.rule.id)
+  const reached = fingerprint(tablesReached([fitted], catalog))
+  if (stateOf(fitted, reached, standing, await readInstant(db)) === 'given') return
+  if (approval === null) {
+    throw new RefusedError(`rule ${fitted.rule.id} has no approval that holds`, {
       remedy: 'run: retentiond plan -o plan.json, read it, then: retentiond approve plan.json',
     })
   }
-  return putInEffect(request, fitted)
+  await giveApproval(request, { fitted, planned, plan: approval }, DEFAULT_TERMS)
+}
+
+/** The journal entry of the rule's version, which its batches rest on. */
+async function policyInEffect(request: RunRequest, fitted: FittedRule): Promise<PolicyReference> {
+  const { rule } = fitted
+  const newest = await newestPolicyEntry(request.db, rule.id)
+  return newest?.sha256 === rule.digest ? newest : putInEffect(request, fitted)
 }
 
 async function append({ db, signer, clock }: RunRequest, draft: EntryDraft): Promise<Appended> {

@@ -61,6 +61,13 @@ export type EntryDraft =
       readonly masks: readonly string[]
     }
   | {
+      readonly type: 'approval'
+      readonly phase: 'given' | 'revoked'
+      readonly rule: string
+      /** Digest of its body (table retentiond.approval); who gave it is not said. */
+      readonly approval: string
+    }
+  | {
       readonly type: 'run'
       readonly phase: 'start'
       readonly run: string

@@ -66,6 +66,23 @@ export async function* readEntries(
   }
 }
 
+/** Yields entries from the newest to the oldest, a page at a time. */
+export async function* entriesBackwards(db: Db): AsyncGenerator<StoredEntry, void> {
+  for (let before = LAST_SEQ; ;) {
+    const rows = await db
+      .selectFrom('retentiond.entry')
+      .select(COLUMNS)
+      .where('seq', '<', before)
+      .orderBy('seq', 'desc')
+      .limit(PAGE)
+      .execute()
+    for (const row of rows) yield stored(row)
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return
+    before = last.seq
+  }
+}
+
 /** Finds one entry: after a lost answer to a commit, its bytes say whether the batch was committed. */
 export async function findEntryBySeq(db: Db, seq: number): Promise<StoredEntry | null> {
   const row = await db
@@ -111,7 +128,7 @@ export async function newestPolicyEntry(db: Db, rule: string): Promise<PolicyRef
       .limit(PAGE)
       .execute()
     for (const row of rows) {
-      const entry = parseStored(stored(row))
+      const entry = requireEntry(stored(row))
       if (entry.type === 'policy' && entry.rule === rule) {
         return { rule, sha256: entry.sha256, seq: entry.seq }
       }
@@ -139,27 +156,42 @@ export async function totalsOfRun(
 ): Promise<readonly TableRows[]> {
   const totals: Totals = new Map()
   for await (const row of readEntries(db, { from: seq })) {
-    const entry = parseStored(row)
+    const entry = requireEntry(row)
     if (entry.type === 'batch' && entry.run === run) addTotals(totals, entry)
   }
   return rowsOf(totals)
 }
 
-type RunEntry = Extract<Entry, { type: 'run' }>
+/** Yields every approval given or revoked, in the order of the journal. */
+export async function* readApprovalEntries(
+  db: Db,
+): AsyncGenerator<Extract<Entry, { type: 'approval' }>, void> {
+  for await (const row of viewRows(db, 'retentiond.approval_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'approval') yield entry
+  }
+}
 
-async function* runEntries(db: Db): AsyncGenerator<RunEntry, void> {
+async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' }>, void> {
+  for await (const row of viewRows(db, 'retentiond.run_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'run') yield entry
+  }
+}
+
+async function* viewRows(
+  db: Db,
+  view: 'retentiond.run_entry' | 'retentiond.approval_entry',
+): AsyncGenerator<Row, void> {
   for (let next = 0n; ;) {
     const rows = await db
-      .selectFrom('retentiond.run_entry')
+      .selectFrom(view)
       .select(COLUMNS)
       .where('seq', '>=', next)
       .orderBy('seq')
       .limit(PAGE)
       .execute()
-    for (const row of rows) {
-      const entry = parseStored(stored(row))
-      if (entry.type === 'run') yield entry
-    }
+    for (const row of rows) yield row
     const last = rows.at(-1)
     if (last === undefined || rows.length < PAGE) return
     next = last.seq + 1n
@@ -171,7 +203,7 @@ function stored(row: Row): StoredEntry {
 }
 
 /** Our own lookups rest on entries being readable; which one is not, `verify` says in full. */
-function parseStored({ seq, body }: StoredEntry): Entry {
+export function requireEntry({ seq, body }: StoredEntry): Entry {
   const { entry, fault } = parseEntry(body)
   if (entry !== undefined) return entry
   throw new JournalCorruptError(`journal entry ${seq} ${fault}`, {

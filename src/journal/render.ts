@@ -136,6 +136,8 @@ function aboutOf(entry: Entry): string {
       const { rule, action, target, count, unit } = entry
       return `${rule}: ${action} ${target} after ${count} ${unit}${count === 1 ? '' : 's'}`
     }
+    case 'approval':
+      return `${entry.rule}: ${entry.phase} ${shortened(entry.approval)}`
     case 'run':
       return `${shortened(entry.run)} ${entry.phase === 'start' ? entry.trigger : entry.outcome}`
     case 'batch':

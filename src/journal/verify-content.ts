@@ -12,6 +12,8 @@ export type OpenRun = { readonly seq: number; readonly totals: Totals }
 export type Content = {
   readonly policies: Map<number, PolicyEntry>
   readonly runs: Map<string, OpenRun>
+  /** The rule of every approval that was given, by its digest. */
+  readonly approvals: Map<string, string>
 }
 
 const METHOD: Readonly<Record<Action, BatchEntry['method']>> = {
@@ -34,6 +36,18 @@ export function checkPolicy(content: Content, entry: Entry): string | null {
   return METHOD[entry.action] === entry.method ? null : 'its method is not that of its action'
 }
 
+/** Checks that what is revoked was given before, to the same rule; null if so, or no approval. */
+export function checkApproval(content: Content, entry: Entry): string | null {
+  if (entry.type !== 'approval') return null
+  if (entry.phase === 'given') {
+    content.approvals.set(entry.approval, entry.rule)
+    return null
+  }
+  return content.approvals.get(entry.approval) === entry.rule
+    ? null
+    : 'it revokes an approval that no earlier entry gives to this rule'
+}
+
 /** Checks that a batch belongs to an open run, and that a run ends with the sum of its batches. */
 export function checkTotals(content: Content, entry: Entry): string | null {
   switch (entry.type) {
@@ -43,6 +57,7 @@ export function checkTotals(content: Content, entry: Entry): string | null {
       return entry.phase === 'start' ? beginRun(content, entry) : endRun(content, entry)
     case 'genesis':
     case 'policy':
+    case 'approval':
       return null
     default:
       return entry satisfies never

@@ -16,7 +16,13 @@ import {
   type TreeHead,
 } from './merkle.ts'
 import { checkSignature, keyName, parseVerifierKey, type VerifierKey } from './signature.ts'
-import { checkPolicy, checkTotals, type Content, type OpenRun } from './verify-content.ts'
+import {
+  checkApproval,
+  checkPolicy,
+  checkTotals,
+  type Content,
+  type OpenRun,
+} from './verify-content.ts'
 
 /** One entry as it is stored or exported. */
 export type StoredEntry = {
@@ -44,6 +50,7 @@ export type FindingCode =
   | 'TIME'
   | 'SIGNATURE'
   | 'POLICY'
+  | 'APPROVAL'
   | 'TOTALS'
   | 'TRUNCATED'
   | 'ROOT'
@@ -153,6 +160,7 @@ function startOf(options: VerifyOptions): Walk {
     rootAtExpected: null,
     policies: new Map(),
     runs: new Map<string, OpenRun>(),
+    approvals: new Map(),
     findings: [],
     findingCount: 0,
     remarks: [],
@@ -233,6 +241,8 @@ function originOf(key: VerifierKey | null): string | null {
 function checkContent(walk: Walk, entry: Entry): void {
   const policy = checkPolicy(walk, entry)
   if (policy !== null) find(walk, { code: 'POLICY', seq: entry.seq, message: policy })
+  const approval = checkApproval(walk, entry)
+  if (approval !== null) find(walk, { code: 'APPROVAL', seq: entry.seq, message: approval })
   const totals = checkTotals(walk, entry)
   if (totals !== null) find(walk, { code: 'TOTALS', seq: entry.seq, message: totals })
 }

@@ -63,6 +63,13 @@ const policy = z.strictObject({
   masks: z.array(z.string().regex(/^[^]+:[a-z_]+$/)),
 })
 
+const approval = z.strictObject({
+  ...begin('approval'),
+  phase: z.enum(['given', 'revoked']),
+  rule: word,
+  approval: digest,
+})
+
 const runStart = z.strictObject({
   ...begin('run'),
   phase: z.literal('start'),
@@ -113,6 +120,7 @@ const batch = z.strictObject({
 export const wireEntry = z.discriminatedUnion('type', [
   genesis,
   policy,
+  approval,
   z.discriminatedUnion('phase', [runStart, runEnd]),
   batch,
 ])
@@ -133,6 +141,10 @@ export function toWire(entry: Entry): WireEntry {
       const period = { count, unit }
       const bound = { rule, sha256, policy_set: set }
       return { v: 1, type, ...placed, ...bound, target, period, action, masks: [...masks] }
+    }
+    case 'approval': {
+      const { phase, rule, approval } = entry
+      return { v: 1, type, ...placed, phase, rule, approval }
     }
     case 'run': {
       const { run } = entry
@@ -186,6 +198,10 @@ export function fromWire(wire: WireEntry): Entry {
     case 'policy': {
       const { type, rule, sha256, policy_set: set, target, period, action, masks } = wire
       return { ...placed, type, rule, sha256, set, target, ...period, action, masks }
+    }
+    case 'approval': {
+      const { type, phase, rule, approval } = wire
+      return { ...placed, type, phase, rule, approval }
     }
     case 'run': {
       if (wire.phase === 'end') {

@@ -4,23 +4,12 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import { printTable } from '../base/names.ts'
 import { printPeriod } from '../policy/period.ts'
 import type { Strategy } from '../policy/strategy.ts'
-import type { Boundary } from './boundary.ts'
-import type { Census } from './census.ts'
-import {
-  planDigest,
-  rowsPlanned,
-  type Plan,
-  type PlannedRule,
-  type Refusal,
-  type Remark,
-} from './plan.ts'
+import { planDigest, type Plan, type PlannedRule, type Remark } from './plan.ts'
+import { mostRows, refusalOf, type Judged } from './refuse.ts'
 
-export type Counted = {
-  readonly fitted: FittedRule
-  readonly boundary: Boundary
-  readonly census: Census
-  /** A person approved this version of the rule. */
-  readonly approved: boolean
+export type Counted = Judged & {
+  /** Rows due under the period that was approved; null if the rule keeps no less than that. */
+  readonly formerlyDue: number | null
   readonly remarks: readonly Remark[]
 }
 
@@ -40,7 +29,8 @@ export function buildPlan(facts: PlanFacts, rules: readonly PlannedRule[]): Plan
 }
 
 /** Decides what a run would do under one rule. Reads nothing, changes nothing. */
-export function planRule({ fitted, boundary, census, approved, remarks }: Counted): PlannedRule {
+export function planRule(counted: Counted): PlannedRule {
+  const { fitted, boundary, census, remarks } = counted
   const { rule } = fitted
   return {
     rule: rule.id,
@@ -61,42 +51,24 @@ export function planRule({ fitted, boundary, census, approved, remarks }: Counte
     limits: rule.limits,
     columns: columnsOf(fitted),
     remarks,
-    refusal: refusalOf(fitted, census) ?? (approved ? null : unapproved(fitted)),
+    approval: approvalOf(counted),
+    formerly: formerlyOf(counted),
+    mostRows: mostRows(counted),
+    refusal: refusalOf(counted),
   }
 }
 
-/** Limits refuse the whole rule; they never trim it. */
-function refusalOf({ rule }: FittedRule, census: Census): Refusal | null {
-  const { counts } = census
-  if (rule.start.kind === 'event' && rule.start.none === 'error' && counts.neverExpires > 0) {
-    return {
-      code: 'records_without_event',
-      message: `${counts.neverExpires} records have no related row, and the rule says that is an error`,
-    }
-  }
-  const acted = rowsPlanned(census)
-  if (acted > rule.limits.maxRows) {
-    return {
-      code: 'over_max_rows',
-      message: `${acted} rows would go, children counted; the limit is ${rule.limits.maxRows} (limits.max_rows)`,
-    }
-  }
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  const percent = total === 0 ? 0 : (100 * counts.due) / total
-  if (percent > rule.limits.maxPercent) {
-    return {
-      code: 'over_max_percent',
-      message: `${counts.due} of ${total} rows are due (${percent.toFixed(1)} %); the limit is ${rule.limits.maxPercent} % (limits.max_percent)`,
-    }
-  }
-  return null
+function approvalOf({ fitted: { rule }, permission }: Counted): PlannedRule['approval'] {
+  if (permission === null || rule.mode === 'report') return null
+  const { state, approval, endsSoon } = permission
+  return { state, expiresAt: approval?.expiresAt ?? null, endsSoon }
 }
 
-function unapproved({ rule }: FittedRule): Refusal {
-  return {
-    code: 'not_approved',
-    message: `nobody approved rule ${rule.id} in this version: read a plan and approve it`,
-  }
+function formerlyOf({ permission, formerlyDue }: Counted): PlannedRule['formerly'] {
+  const keep = permission?.approval?.keep
+  return keep === undefined || formerlyDue === null
+    ? null
+    : { keep: printPeriod(keep), due: formerlyDue }
 }
 
 function ageInMonths(startDay: string | undefined, today: string): number | null {

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import type { Json } from '../base/canonical.ts'
 import { ConfigError, RefusedError } from '../base/errors.ts'
-import { planDigest, type Plan } from './plan.ts'
+import { APPROVAL_STATES } from './approval.ts'
+import { planDigest, REFUSALS, type Plan } from './plan.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields do not raise it. */
 const SCHEMA_VERSION = 1
@@ -48,9 +49,18 @@ const plannedRule = z.strictObject({
   limits: z.strictObject({ maxRows: count, maxPercent: z.number() }),
   columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
   remarks,
+  approval: z
+    .strictObject({
+      state: z.enum(APPROVAL_STATES),
+      expiresAt: z.string().nullable(),
+      endsSoon: z.boolean(),
+    })
+    .nullable(),
+  formerly: z.strictObject({ keep: z.string(), due: count }).nullable(),
+  mostRows: count,
   refusal: z
     .strictObject({
-      code: z.enum(['over_max_rows', 'over_max_percent', 'records_without_event', 'not_approved']),
+      code: z.enum(REFUSALS),
       message: z.string(),
     })
     .nullable(),

@@ -7,12 +7,14 @@ import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectStorage } from '../catalog/inspect-storage.ts'
 import { inSnapshot } from '../db/transaction.ts'
+import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
+import type { Permission } from './refuse.ts'
 import { remarksOn } from './remarks.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
@@ -27,8 +29,8 @@ export type PlanRequest = {
   /** In the order of a run. */
   readonly rules: readonly FittedRule[]
   readonly stand: Stand
-  /** Digest of the approved version of each rule; null if the plan is to be approved itself. */
-  readonly approved: ReadonlyMap<string, string> | null
+  /** What the journal says about the rules; null if nobody asked it. */
+  readonly approved: Approved | null
   /** What the policies should cover and do not; none, if nobody looked. */
   readonly findings?: readonly Problem[]
 }
@@ -60,7 +62,7 @@ export async function makePlan<DB>(db: Kysely<DB>, request: PlanRequest): Promis
 /** Counts rule by rule; what an earlier rule will have done by then counts as done. */
 async function planRules(
   trx: QueryExecutorProvider,
-  { rules, approved }: PlanRequest,
+  { rules, catalog, approved }: PlanRequest,
   cutoff: Cutoff,
 ): Promise<readonly PlannedRule[]> {
   const stored = await inspectStorage(
@@ -69,19 +71,16 @@ async function planRules(
   )
   const planned: PlannedRule[] = []
   const earlier = new Map<string, Pick<View, 'fitted' | 'boundary'>>()
+  const now = await readInstant(trx)
   for (const fitted of rules) {
     const boundary = await readBoundary(trx, fitted, cutoff)
     const census = await takeCensus(trx, { ...viewOf(fitted, boundary), earlier })
-    const { id, digest } = fitted.rule
-    const rule = planRule({
-      fitted,
-      boundary,
-      census,
-      approved: approved === null || approved.get(id) === digest,
-      remarks: [...remarksOn(fitted, stored), ...setOffRemarks(fitted)],
-    })
+    const permission = permissionOf(fitted, catalog, approved, now)
+    const formerlyDue = await countFormerlyDue(trx, { fitted, permission, cutoff, earlier })
+    const remarks = [...remarksOn(fitted, stored), ...setOffRemarks(fitted)]
+    const rule = planRule({ fitted, boundary, census, permission, formerlyDue, remarks })
     planned.push(rule)
-    if (willAct(rule)) earlier.set(id, { fitted, boundary })
+    if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
   }
   return planned
 }
@@ -89,6 +88,48 @@ async function planRules(
 /** Without its place in a file: a plan may be read where there are no policies. */
 function remarkOf({ code, message, remedy }: Problem): Remark {
   return { code, message, remedy: remedy ?? null }
+}
+
+/** How the rule's approval stands now, whatever instant the plan stands at. */
+function permissionOf(
+  fitted: FittedRule,
+  catalog: Catalog,
+  approved: Approved | null,
+  now: string,
+): Permission | null {
+  if (approved === null || fitted.rule.mode === 'report') return null
+  const standing = approved.standings.get(fitted.rule.id)
+  const approval = standing?.approval ?? null
+  const lifts = approval?.lifts ?? null
+  const state = stateOf(fitted, fingerprint(tablesReached([fitted], catalog)), standing, now)
+  return {
+    state,
+    approval,
+    endsSoon: state === 'given' && approval !== null && endsSoon(approval, now),
+    lifted: lifts === null ? null : Math.max(0, lifts - (standing?.rowsSince ?? 0)),
+    latest: standing?.latest ?? [],
+    required: approved.required,
+  }
+}
+
+type Former = {
+  readonly fitted: FittedRule
+  readonly permission: Permission | null
+  readonly cutoff: Cutoff
+  readonly earlier: View['earlier']
+}
+
+/** Counts what was due under the period that was approved, if the rule keeps less now. */
+async function countFormerlyDue(
+  trx: QueryExecutorProvider,
+  { fitted, permission, cutoff, earlier }: Former,
+): Promise<number | null> {
+  const keep = permission?.approval?.keep
+  if (keep === undefined || keepsAsLong(fitted.rule.keep, keep)) return null
+  const former = { ...fitted, rule: { ...fitted.rule, keep } }
+  const boundary = await readBoundary(trx, former, cutoff)
+  const census = await takeCensus(trx, { ...viewOf(former, boundary), earlier })
+  return census.counts.due
 }
 
 function fingerprints(tables: readonly Table[]): Pick<Plan, 'catalogFingerprint' | 'tables'> {

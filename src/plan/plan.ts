@@ -1,4 +1,5 @@
 import { digestOf } from '../base/canonical.ts'
+import type { ApprovalState } from './approval.ts'
 import type { Verdict } from './census.ts'
 
 /**
@@ -54,6 +55,12 @@ export type PlannedRule = {
   readonly columns: readonly { readonly column: string; readonly becomes: string }[]
   /** What a person should know before approving. A remark stops nothing. */
   readonly remarks: readonly Remark[]
+  /** How the rule's approval stands; null for a rule that only reports, or if nobody asked. */
+  readonly approval: PlannedApproval | null
+  /** What was due under the period that was approved, if the rule keeps less now. */
+  readonly formerly: { readonly keep: string; readonly due: number } | null
+  /** Rows that a run may act on, children counted, whatever comes up meanwhile. */
+  readonly mostRows: number
   readonly refusal: Refusal | null
 }
 
@@ -64,11 +71,34 @@ export type Remark = {
   readonly remedy: string | null
 }
 
+export type PlannedApproval = {
+  readonly state: ApprovalState
+  /** Instant of the newest approval's end; null if there is none. */
+  readonly expiresAt: string | null
+  /** It ends within a month: after that the rule acts no more. */
+  readonly endsSoon: boolean
+}
+
 /** Why a plan will not carry a rule out. */
 export type Refusal = {
-  readonly code: 'over_max_rows' | 'over_max_percent' | 'records_without_event' | 'not_approved'
+  readonly code: RefusalCode
   readonly message: string
 }
+
+export const REFUSALS = [
+  'over_max_rows',
+  'over_max_percent',
+  'unlike_before',
+  'records_without_event',
+  'not_approved',
+  'approval_expired',
+  'over_approval',
+] as const
+
+export type RefusalCode = (typeof REFUSALS)[number]
+
+/** More rows than planned that still fit: the application went on working since; one in twenty. */
+export const GROWTH = 1.05
 
 /** Rows that a run of the rule would act on, children counted. */
 export function rowsPlanned(rule: Pick<PlannedRule, 'counts' | 'children'>): number {

@@ -1,3 +1,4 @@
+import { WHY_NOT_APPROVED } from './approval.ts'
 import { visible } from '../policy/visible.ts'
 import { rowsPlanned, willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 
@@ -160,9 +161,32 @@ const LABELS: Readonly<Record<string, string>> = {
 }
 
 function verdictLines(rule: PlannedRule): readonly string[] {
-  if (rule.refusal !== null) return wrap(`REFUSED: ${rule.refusal.message}`, '  ')
   if (rule.mode === 'report') return ['  mode report: counted, never acted on']
-  return []
+  const refused = rule.refusal === null ? [] : [`REFUSED: ${rule.refusal.message}`]
+  return [...refused, ...approvalLines(rule), ...formerLines(rule)].flatMap((line) =>
+    wrap(line, '  '),
+  )
+}
+
+function approvalLines({ approval }: PlannedRule): readonly string[] {
+  if (approval === null) return []
+  const { state, expiresAt, endsSoon } = approval
+  if (state !== 'given') return [`WAITS FOR AN APPROVAL: ${WHY_NOT_APPROVED[state]}`]
+  const until = expiresAt?.slice(0, 10) ?? ''
+  return [
+    endsSoon
+      ? `APPROVED ONLY UNTIL ${until}: approve a new plan before that`
+      : `approved until ${until}`,
+  ]
+}
+
+/** What a shortened period adds: a slip of the pen shows here before it acts. */
+function formerLines({ formerly, keep, counts }: PlannedRule): readonly string[] {
+  if (formerly === null) return []
+  const more = number(Math.max(0, counts.due - formerly.due))
+  return [
+    `PERIOD SHORTENED: ${formerly.keep} were approved, it says ${keep}: ${more} more due than the ${number(formerly.due)} of before`,
+  ]
 }
 
 function closing(plan: Plan): readonly string[] {

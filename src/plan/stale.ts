@@ -1,11 +1,8 @@
 import { RefusedError } from '../base/errors.ts'
-import type { Plan, PlannedRule } from './plan.ts'
+import { GROWTH, type Plan, type PlannedRule } from './plan.ts'
 
 /** A plan is an approval for a day: the world it was read in has gone on after that. */
 const LIFETIME_MS = 24 * 3_600_000
-
-/** More due rows than planned that still fit an approval: one in twenty. */
-const GROWTH = 1.05
 
 /** What was found just now, to hold an approved plan against. */
 export type Found = {

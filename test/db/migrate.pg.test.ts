@@ -6,7 +6,7 @@ import { Client, escapeIdentifier } from 'pg'
 import { expect, inject, onTestFinished, test } from 'vitest'
 import { ConfigError } from '../../src/base/errors.ts'
 import { connect } from '../../src/db/connect.ts'
-import { checkMigrated, migrate } from '../../src/db/migrate.ts'
+import { checkMigrated, migrate, MIGRATIONS } from '../../src/db/migrate.ts'
 import { renderRoleGrants, type Roles } from '../../src/db/roles.ts'
 import { openTestDatabase } from '../support/database.ts'
 import { createRoles, MIGRATIONS_FOLDER } from '../journal/bench.ts'
@@ -48,7 +48,7 @@ test('a second migration finds nothing to do', async () => {
   const options = { folder: MIGRATIONS_FOLDER, roles: await createRoles(database) }
   await using superuser = connect(database.superuserUrl)
 
-  expect(await migrate(superuser.db, options)).toEqual(['0001_journal'])
+  expect(await migrate(superuser.db, options)).toEqual(MIGRATIONS)
   expect(await migrate(superuser.db, options)).toEqual([])
   await checkMigrated(superuser.db)
 })
@@ -63,7 +63,7 @@ test('two migrations at once apply everything once', async () => {
     migrate(superuser.db, options),
   ])
 
-  expect(applied.flat()).toEqual(['0001_journal'])
+  expect(applied.flat()).toEqual(MIGRATIONS)
 })
 
 test('a migration leaves no lock behind', async () => {
@@ -147,7 +147,7 @@ test('the printed SQL is all that a migrator without superuser needs, and may be
   await database.superuser.query(grants)
 
   expect(error.message).toContain(`role ${migrator} may not create a schema`)
-  expect(await migrate(connection.db, options)).toEqual(['0001_journal'])
+  expect(await migrate(connection.db, options)).toEqual(MIGRATIONS)
   const { rows } = await database.superuser.query(
     "select pg_get_userbyid(nspowner) as owner from pg_namespace where nspname = 'retentiond'",
   )
@@ -204,7 +204,7 @@ test('a schema retentiond of another owner is refused, one of the owner is fille
   await database.superuser.query(`alter schema retentiond owner to ${roles.owner}`)
 
   expect(error.message).toContain(`belongs to ${stranger}, not to ${roles.owner}`)
-  expect(await migrate(superuser.db, options)).toEqual(['0001_journal'])
+  expect(await migrate(superuser.db, options)).toEqual(MIGRATIONS)
 })
 
 test('a database that was never migrated, is older, is newer or is closed to us is told apart', async () => {
@@ -228,5 +228,5 @@ test('a database that was never migrated, is older, is newer or is closed to us 
   expect(never).toBe('the database has no schema retentiond: it was never migrated')
   expect(closed).toBe(`role ${stranger} may not read the schema retentiond`)
   expect(newer).toBe('the database is newer than this program: it has 9999_later')
-  expect(older).toBe('the database is older than this program: it lacks 0001_journal')
+  expect(older).toBe(`the database is older than this program: it lacks ${MIGRATIONS.join(', ')}`)
 })

@@ -3,6 +3,7 @@ import type { FittedRule } from '../../src/catalog/fitted.ts'
 import type { Boundary } from '../../src/plan/boundary.ts'
 import { buildPlan, planRule } from '../../src/plan/build.ts'
 import type { Census } from '../../src/plan/census.ts'
+import type { Permission } from '../../src/plan/refuse.ts'
 import { willAct, type PlannedRule } from '../../src/plan/plan.ts'
 import { ruleWith } from '../policy/documents.ts'
 import { plannedRule, planWith } from './plans.ts'
@@ -22,7 +23,7 @@ function planned(
   yaml: string,
   counts: Counts,
   more: Partial<Census> = {},
-  approved = true,
+  permission: Permission | null = null,
 ): PlannedRule {
   const rule = ruleWith(yaml)
   const fitted = { rule, table: { columns: [], keys: [], outbound: [], inbound: [] } }
@@ -36,7 +37,8 @@ function planned(
     fitted: fitted as unknown as FittedRule,
     boundary: BOUNDARY,
     census,
-    approved,
+    permission,
+    formerlyDue: null,
     remarks: [],
   })
 }
@@ -73,10 +75,21 @@ test('a limit says the count, the limit and the key that sets it', () => {
 })
 
 test('a rule that nobody approved is refused, and a limit is said first', () => {
-  expect(planned(LIMITS, { due: 1, running: 99 }, {}, false).refusal?.code).toBe('not_approved')
-  expect(planned(LIMITS, { due: 101, running: 9000 }, {}, false).refusal?.code).toBe(
-    'over_max_rows',
-  )
+  const unapproved: Permission = {
+    state: 'new',
+    approval: null,
+    endsSoon: false,
+    lifted: null,
+    latest: [],
+    required: true,
+  }
+  const [first, other] = [
+    planned(LIMITS, { due: 1, running: 99 }, {}, unapproved),
+    planned(LIMITS, { due: 101, running: 9000 }, {}, unapproved),
+  ]
+
+  expect(first.refusal?.code).toBe('not_approved')
+  expect(other.refusal?.code).toBe('over_max_rows')
 })
 
 test.for([

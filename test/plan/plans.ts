@@ -36,6 +36,9 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     limits: { maxRows: 50_000, maxPercent: 25 },
     columns: [],
     remarks: [],
+    approval: null,
+    formerly: null,
+    mostRows: 105,
     refusal: null,
     ...changes,
   }

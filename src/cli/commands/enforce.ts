@@ -1,12 +1,14 @@
 import { hostname } from 'node:os'
 import { Command, Option } from 'commander'
 import { tell, type ToldError } from '../../base/errors.ts'
-import { approvals, enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requests.ts'
+import { enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requests.ts'
+import { approvals } from '../../enforce/standing.ts'
 import type { RunResult } from '../../enforce/run.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { treeHead } from '../../journal/read.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
+import type { RefusalCode } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
 import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
@@ -15,6 +17,12 @@ import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
 import { renderRun } from '../run-text.ts'
+
+const FOR_WANT_OF_APPROVAL: ReadonlySet<RefusalCode> = new Set([
+  'not_approved',
+  'approval_expired',
+  'over_approval',
+])
 
 type Options = {
   readonly plan?: string
@@ -57,12 +65,12 @@ export function enforceCommand(context: CliContext): Command {
       }
       const result =
         approved === null
-          ? await enforceNow(request, await approvals(db, set))
+          ? await enforceNow(request, await approvals(db))
           : await enforceFile(request, approved)
       progress.end()
       const head = printTreeHead(await treeHead(db))
       context.out(options.output === 'json' ? renderJson(result, head) : renderRun(result, head))
-      if (result.refused.some(({ code }) => code === 'not_approved')) {
+      if (result.refused.some(({ code }) => FOR_WANT_OF_APPROVAL.has(code))) {
         context.err(
           'to approve: retentiond plan -o plan.json, read it, then: retentiond approve plan.json\n',
         )

@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { DateTime } from 'luxon'
 import { EXIT } from '../../base/errors.ts'
+import { approvalsToRead } from '../../enforce/standing.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { renderPlanFile } from '../../plan/file.ts'
 import { makePlan, type Stand } from '../../plan/make.ts'
@@ -60,7 +61,7 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
     catalog,
     rules,
     stand,
-    approved: null,
+    approved: await approvalsToRead(connection.db),
     findings,
   })
 }
