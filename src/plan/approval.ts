@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { canonical, type Json } from '../base/canonical.ts'
+import { canonical } from '../base/canonical.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { ruleBasis } from '../policy/digest.ts'
 import { comparePeriods } from '../policy/period.ts'
@@ -88,7 +88,7 @@ const body = z.strictObject({
 
 /** The bytes of an approval: what is stored, and what the journal names by its digest. */
 export function encodeApproval(approval: Approval): Buffer {
-  return Buffer.from(canonical({ v: 1, ...approval } as unknown as Json))
+  return Buffer.from(canonical({ v: 1, ...approval }))
 }
 
 /** Reads a stored body; null if it is not one, or not the one that `sha256` names. */
