@@ -75,7 +75,7 @@ function sourcePlaces(source: FittedSource, governed: Table): readonly Place[] {
   ]
 }
 
-function isComparable(column: Column | undefined): boolean {
+export function isComparable(column: Column | undefined): boolean {
   if (column === undefined || column.category === 'E') return true
   const isDomain = column.baseType !== column.type.name
   if (isDomain) return BASE_TYPES.has(column.baseType)

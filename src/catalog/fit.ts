@@ -6,6 +6,7 @@ import type { Catalog } from './catalog.ts'
 import { tablesOf } from './chain.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
+import { fitHoldSources, holdsOf, holdTables } from './fit-holds.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
 import { readersOf } from './fit-readers.ts'
 import { fitReferences } from './fit-references.ts'
@@ -15,7 +16,7 @@ import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-ta
 import type { FittedRule } from './fitted.ts'
 import { grantFor, isMet, needsOf } from './needs.ts'
 
-type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | keyof Companions>
+type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | 'held' | 'holding' | keyof Companions>
 
 /**
  * Fits every rule of the set to the catalog, in the order of the set, or says everything that does
@@ -40,8 +41,13 @@ export function fitWithoutRights(
 ): Parsed<readonly FittedRule[]> {
   const problems: Problem[] = []
   const unread = set.rules.flatMap((rule) => fitRule(rule, { catalog, pseudonyms, problems }) ?? [])
+  const coverings = fitHoldSources(set, catalog, problems)
   if (problems.length > 0) return { problems }
-  return { value: unread.map((rule) => withReaders(rule, unread)) }
+  return {
+    value: unread.map((rule) => ({
+      ...withReaders({ ...rule, ...holdsOf(rule, unread, coverings, catalog) }, unread),
+    })),
+  }
 }
 
 type Fitting = {
@@ -56,6 +62,7 @@ function fitRule(rule: Rule, { catalog, pseudonyms, problems }: Fitting): Unread
   if (table === undefined || !isGovernable(table, rule, ['table'], report)) return undefined
   const before = problems.length
   const key = fitKey(table, ['table'], report)
+  for (const column of rule.subject) findColumn(table, column, ['subject'], report)
   for (const column of columnsRead(rule.where)) {
     findColumn(table, column, ['where', column], report)
   }
@@ -69,7 +76,10 @@ function fitRule(rule: Rule, { catalog, pseudonyms, problems }: Fitting): Unread
   return { rule, table, key, start, masks, maskDigest: maskDigest(masks), triggers, ...references }
 }
 
-function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule {
+function withReaders(
+  fitted: UnreadRule & Pick<FittedRule, 'held' | 'holding'>,
+  all: readonly UnreadRule[],
+): FittedRule {
   const going = [
     ...(fitted.rule.action.kind === 'purge' ? [fitted.table] : []),
     ...fitted.children.map((child) => child.table),
@@ -79,6 +89,7 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
   )
   const { start } = fitted
   const companions = companionsOf(fitted, all)
+  const holds = holdTables(fitted)
   const reaches = [
     fitted.table,
     ...fitted.children.map((child) => child.table),
@@ -86,9 +97,11 @@ function withReaders(fitted: UnreadRule, all: readonly UnreadRule[]): FittedRule
     ...tablesOf(start),
     ...readers.map(({ reader }) => reader.table),
     ...companions.closed,
+    ...holds.reached,
   ]
+  const closed = [...new Set([...companions.closed, ...holds.closed])]
   const refs = reaches.map(({ schema, name, only }) => ({ schema, name, only }))
-  return { ...fitted, ...companions, readers, reaches: distinctTables(refs) }
+  return { ...fitted, ...companions, closed, readers, reaches: distinctTables(refs) }
 }
 
 function distinctTables<T extends TableName>(tables: readonly T[]): readonly T[] {
@@ -110,11 +123,12 @@ function missingRights(fitted: FittedRule, catalog: Catalog): readonly Problem[]
 
 /** The tables that the rules name: what the catalog must be asked for. */
 export function tablesNamed(set: PolicySet): readonly TableName[] {
-  return distinctTables(
-    set.rules.flatMap((rule) => [
+  return distinctTables([
+    ...set.holds.flatMap(({ table, covers }) => [table, ...covers.map((cover) => cover.table)]),
+    ...set.rules.flatMap((rule) => [
       rule.table,
       ...tablesRead(rule),
       ...rule.references.map((reference) => reference.table),
     ]),
-  )
+  ])
 }

@@ -14,6 +14,10 @@ export type FittedRule = GovernedRule & {
   readonly blockers: readonly Blocker[]
   /** Rules that read a period start or a link from rows this rule destroys. */
   readonly readers: readonly Reader[]
+  /** What may hold the governed row, and each row that goes along with it. */
+  readonly held: readonly Held[]
+  /** Sources of holds among the rows that this rule destroys. */
+  readonly holding: readonly Holding[]
   /** Tables closed to writers for each batch: they decide, and no row lock keeps changes away. */
   readonly closed: readonly Table[]
   /** Other rules on this table: a row in their class is kept until they have ended too. */
@@ -116,6 +120,40 @@ export type Guard =
       readonly pairs: readonly { readonly parent: Column; readonly own: Column }[]
     }
   | { readonly kind: 'table' }
+
+/** By what a row of a table may be held: its key, a rule that speaks of it, a subject, a source. */
+export type Cover = {
+  readonly table: Table
+  readonly key: readonly KeyColumn[]
+  readonly rules: readonly Rule[]
+  /** Columns that say whom the row is about. */
+  readonly subjects: readonly string[]
+  readonly sources: readonly CoverSource[]
+}
+
+export type CoverSource = {
+  readonly table: Table
+  readonly links: readonly FittedLink[]
+  /** Null: every row of the source holds. */
+  readonly while: Condition | null
+}
+
+/** A row that a batch destroys, and the rows above it: a hold on one of those keeps it too. */
+export type Held = Cover & { readonly above: readonly Above[] }
+
+/** The row that a row refers to by `foreignKey`. */
+export type Above = Held & {
+  readonly foreignKey: ForeignKey
+  /** What it is held by may change while the row below is locked, so that it is locked too. */
+  readonly moves: boolean
+}
+
+/** Rows of `on` that match `source` stay while the row of `covered` that they hold is there. */
+export type Holding = {
+  readonly on: TableName
+  readonly covered: Table
+  readonly source: CoverSource
+}
 
 export type Child = {
   readonly table: Table

@@ -3,7 +3,8 @@ import { printTable } from '../base/names.ts'
 import { columnsRead } from '../policy/policy.ts'
 import type { Column, ForeignKey, Table } from './catalog.ts'
 import { levelsOf, sourcesOf, type Level } from './chain.ts'
-import type { FittedRule, FittedSource } from './fitted.ts'
+import { everyAbove, readColumns } from './fit-holds.ts'
+import type { Cover, FittedRule, FittedSource, Held } from './fitted.ts'
 import { sourcesToKeepWhole } from './partitions.ts'
 
 export type Need = {
@@ -19,6 +20,15 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
   const all = [
     ...governedNeeds(fitted),
     ...startNeeds(fitted),
+    ...fitted.held.flatMap(holdNeeds),
+    ...fitted.holding.flatMap(({ covered, source }) => [
+      select(
+        covered,
+        source.links.map(({ own }) => own.name),
+        'to see whether what a hold source holds is there',
+      ),
+      ...sourceNeeds(source),
+    ]),
     ...fitted.closed.map((table) => close(table)),
     ...sourcesToKeepWhole(fitted.start).map((table) => keepWhole(table)),
     ...fitted.blockers.map(({ key, table }) =>
@@ -39,6 +49,47 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
     ]),
   ]
   return acting ? all : all.filter((need) => need.right === 'select')
+}
+
+/** What tells whether a row, or one that it refers to, is held. */
+function holdNeeds(held: Held): readonly Need[] {
+  const covers: readonly Cover[] = [held, ...everyAbove(held.above)]
+  const above = everyAbove(held.above)
+  return [
+    ...covers.flatMap((cover) => [
+      select(
+        cover.table,
+        [...names(cover.key), ...readColumns(cover)],
+        'to see whether a hold covers a row',
+      ),
+      ...cover.sources.flatMap((source) => sourceNeeds(source)),
+    ]),
+    ...[held, ...above].flatMap(({ table, above: next }) =>
+      next.map(({ foreignKey }) =>
+        select(table, foreignKey.fromColumns, 'to find the rows above, which a hold may be on'),
+      ),
+    ),
+    ...above.flatMap(({ table, foreignKey, key, moves }) => [
+      select(table, foreignKey.toColumns, 'to find the rows above, which a hold may be on'),
+      ...(moves ? [lock(table, key, 'to lock a row on which a hold may come or go')] : []),
+    ]),
+  ]
+}
+
+function sourceNeeds({
+  table,
+  links,
+  while: condition,
+}: Cover['sources'][number]): readonly Need[] {
+  const columns = [...links.map(({ source }) => source.name), ...columnsRead(condition)]
+  return [select(table, columns, 'to see which rows it holds')]
+}
+
+/** What whoever places a hold must see: whether the row, or the subject, is there. */
+export function keeperNeeds(fitted: FittedRule): readonly Need[] {
+  return fitted.held.map(({ table, key, subjects }) =>
+    select(table, [...names(key), ...subjects], 'to see whether what is held is there'),
+  )
 }
 
 function governedNeeds(fitted: FittedRule): readonly Need[] {

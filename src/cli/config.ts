@@ -1,5 +1,6 @@
 import { ConfigError } from '../base/errors.ts'
 import { didYouMean } from '../base/nearest.ts'
+import { DEFAULT_ROLES, type Roles } from '../db/roles.ts'
 
 /** Where the program runs, out of the environment; what is kept stands in the policies. */
 export type Config = {
@@ -13,7 +14,7 @@ export type Config = {
   /** `host:port` of the daemon's health endpoints. */
   readonly listen: { readonly host: string; readonly port: number }
   readonly logLevel: LogLevel
-  readonly roles: { readonly owner: string; readonly daemon: string; readonly auditor: string }
+  readonly roles: Roles
 }
 
 /** A setting that only some commands need; asking for it when it is not set is the error. */
@@ -33,6 +34,7 @@ const KNOWN = new Set([
   'RETENTIOND_OWNER_ROLE',
   'RETENTIOND_DAEMON_ROLE',
   'RETENTIOND_AUDITOR_ROLE',
+  'RETENTIOND_KEEPER_ROLE',
 ])
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -51,9 +53,10 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
     logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),
     roles: {
-      owner: env['RETENTIOND_OWNER_ROLE'] ?? 'retentiond_owner',
-      daemon: env['RETENTIOND_DAEMON_ROLE'] ?? 'retentiond',
-      auditor: env['RETENTIOND_AUDITOR_ROLE'] ?? 'retentiond_auditor',
+      owner: env['RETENTIOND_OWNER_ROLE'] ?? DEFAULT_ROLES.owner,
+      daemon: env['RETENTIOND_DAEMON_ROLE'] ?? DEFAULT_ROLES.daemon,
+      auditor: env['RETENTIOND_AUDITOR_ROLE'] ?? DEFAULT_ROLES.auditor,
+      keeper: env['RETENTIOND_KEEPER_ROLE'] ?? DEFAULT_ROLES.keeper,
     },
   })
 }

@@ -8,6 +8,7 @@ import { journalCommand } from './commands/journal.ts'
 import { planCommand } from './commands/plan.ts'
 import { schemaCommand } from './commands/schema.ts'
 import { explainCommand } from './commands/explain.ts'
+import { holdCommand } from './commands/hold.ts'
 import { grantsCommand, keygenCommand, migrateCommand } from './commands/set-up.ts'
 import { validateCommand } from './commands/validate.ts'
 import { VERSION } from './product.ts'
@@ -25,6 +26,7 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
     approveCommand(context),
     enforceCommand(context),
     explainCommand(context),
+    holdCommand(context),
     daemonCommand(context),
     journalCommand(context),
     keygenCommand(context),

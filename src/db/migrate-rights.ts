@@ -51,17 +51,21 @@ export async function requirePrepared(trx: Transaction<OwnTables>, roles: Roles)
 }
 
 function distinct(roles: Roles): readonly string[] {
-  return new Set([roles.owner, roles.daemon, roles.auditor]).size === 3
+  return new Set(namesOf(roles)).size === 4
     ? []
-    : ['owner, daemon and auditor must be three roles']
+    : ['owner, daemon, auditor and keeper must be four roles']
 }
 
-function isOneOf({ daemon, auditor }: Roles, role: string): boolean {
-  return role === daemon || role === auditor
+function isOneOf({ daemon, auditor, keeper }: Roles, role: string): boolean {
+  return role === daemon || role === auditor || role === keeper
+}
+
+function namesOf({ owner, daemon, auditor, keeper }: Roles): readonly string[] {
+  return [owner, daemon, auditor, keeper]
 }
 
 function missing(roles: Roles, states: readonly RoleState[]): readonly string[] {
-  return [roles.owner, roles.daemon, roles.auditor]
+  return namesOf(roles)
     .filter((role) => !states.some((state) => state.role === role))
     .map((role) => `role ${role} does not exist`)
 }
@@ -130,7 +134,7 @@ async function readRoles(
       pg_has_role(role.oid, ${become}) as may_set
     from pg_catalog.pg_roles as role
     left join pg_catalog.pg_roles as owner on owner.rolname = ${roles.owner}
-    where role.rolname = any (${[roles.owner, roles.daemon, roles.auditor]}::text[])
+    where role.rolname = any (${namesOf(roles)}::text[])
     order by role.rolname`.execute(trx)
   return rows
 }

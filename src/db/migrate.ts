@@ -12,7 +12,7 @@ import { classify } from './sqlstate.ts'
 import { inTransaction } from './transaction.ts'
 
 /** The migrations this program was written against, oldest first: the files of migrations/. */
-export const MIGRATIONS: readonly string[] = ['0001_journal', '0003_approval']
+export const MIGRATIONS: readonly string[] = ['0001_journal', '0002_hold', '0003_approval']
 
 export type MigrateOptions = {
   /** Holds the numbered .sql files. */
@@ -104,7 +104,8 @@ async function createSchema(trx: Transaction<OwnTables>, roles: Roles): Promise<
   await sql`
     select
       set_config('retentiond.daemon_role', ${roles.daemon}, true),
-      set_config('retentiond.auditor_role', ${roles.auditor}, true)`.execute(trx)
+      set_config('retentiond.auditor_role', ${roles.auditor}, true),
+      set_config('retentiond.keeper_role', ${roles.keeper}, true)`.execute(trx)
   await trx.schema
     .withSchema('retentiond')
     .createTable('migration_file')

@@ -1,6 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg'
 
-/** The three roles of one database. A cluster may hold several sets, under other names. */
+/** The roles of one database. A cluster may hold several sets, under other names. */
 export type Roles = {
   /** Owns the schema; nobody logs in as it. */
   readonly owner: string
@@ -8,12 +8,15 @@ export type Roles = {
   readonly daemon: string
   /** Reads the journal, and nothing that holds a key of a governed row. */
   readonly auditor: string
+  /** Places and lifts holds: whoever may lift one is not the program that would then act. */
+  readonly keeper: string
 }
 
 export const DEFAULT_ROLES: Roles = {
   owner: 'retentiond_owner',
   daemon: 'retentiond',
   auditor: 'retentiond_auditor',
+  keeper: 'retentiond_keeper',
 }
 
 export type RoleGrantOptions = {
@@ -27,7 +30,7 @@ export type RoleGrantOptions = {
 /** Renders the SQL that a DBA runs once per database. It may be run again. */
 export function renderRoleGrants(roles: Roles, options: RoleGrantOptions): string {
   const database = escapeIdentifier(options.database)
-  const [daemon, auditor] = [escapeIdentifier(roles.daemon), escapeIdentifier(roles.auditor)]
+  const logins = [roles.daemon, roles.auditor, roles.keeper].map((role) => escapeIdentifier(role))
   const statements = [
     '-- Owns the schema retentiond; nobody logs in as it.',
     createRole(roles.owner, 'nologin'),
@@ -35,7 +38,9 @@ export function renderRoleGrants(roles: Roles, options: RoleGrantOptions): strin
     createRole(roles.daemon, 'login'),
     '-- Auditors: read the journal, and nothing else.',
     createRole(roles.auditor, 'login'),
-    `grant connect on database ${database} to ${daemon}, ${auditor};`,
+    '-- Keepers: place and lift holds, and see whether what they hold is there.',
+    createRole(roles.keeper, 'login'),
+    `grant connect on database ${database} to ${logins.join(', ')};`,
     ...(options.migrator === undefined ? [] : migratorGrants(roles, options, options.migrator)),
   ]
   return `${statements.join('\n')}\n`

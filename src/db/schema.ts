@@ -59,6 +59,23 @@ export type ApprovalTable = {
   readonly body: Buffer
 }
 
+/** What persons ordered to keep. A lifted hold has forgotten its key and subject. */
+export type HoldTable = {
+  readonly id: GeneratedAlways<bigint>
+  readonly case_reference: string
+  readonly scope: 'rule' | 'subject' | 'row'
+  readonly rule: string | null
+  readonly table_oid: number | null
+  readonly table_name: string | null
+  readonly key_columns: string[] | null
+  readonly subject: string | null
+  readonly key: string[] | null
+  /** Reminds only. */
+  readonly until: NullableInstant
+  readonly placed_at: GeneratedAlways<string>
+  readonly lifted_at: NullableInstant
+}
+
 /** The migrations applied, in Kysely's form. */
 export type MigrationTable = {
   readonly name: string
@@ -89,6 +106,7 @@ export type OwnTables = {
   readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable
   readonly 'retentiond.anonymised': AnonymisedTable
+  readonly 'retentiond.hold': HoldTable
   readonly 'retentiond.migration': MigrationTable
   readonly 'retentiond.migration_file': MigrationFileTable
 }

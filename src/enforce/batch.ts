@@ -4,7 +4,7 @@
  * and then, in a new statement and so on a new snapshot, decided again:
  *
  *   lease      ours, for share: a take-over waits for us
- *   shape      no foreign key, trigger or column can come any more
+ *   shape      no foreign key, trigger or column can come any more, and no hold
  *   rows       due rows of this stretch, for update skip locked
  *   related    their common parents, every related row, and the rows that go along
  *   catalog    the tables are what the plan saw
@@ -204,9 +204,11 @@ async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Pro
   const names = fitted.reaches.toSorted((one, other) =>
     printTable(one) < printTable(other) ? -1 : 1,
   )
-  const each = Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / names.length))
+  const each = Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / (names.length + 1)))
   // It stays so to the end: from here on a batch skips what is locked and waits for nothing.
   await sql`select set_config('lock_timeout', ${String(each)}::text, true)`.execute(trx)
+  // First: placing a hold takes this lock before any other, so that the two never cross.
+  await statements.closeHolds().execute(trx)
   for (const name of names) {
     await lockFor(fitted, name).execute(trx)
   }

@@ -3,6 +3,8 @@ import { sourcesOf } from '../catalog/chain.ts'
 import type { Child, FittedRule, FittedSource } from '../catalog/fitted.ts'
 import { readKey, type Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
+import { climbsOf, lockAbove, topKey, type LockedAbove } from '../hold/above.ts'
+import { sameTable } from '../base/names.ts'
 import { levelsToLock, linkAlias, lockLevel, lockParents, type LockedLevel } from './related.ts'
 import * as statements from './statements.ts'
 import type { Locked } from './statements.ts'
@@ -16,7 +18,7 @@ type Candidate = { readonly key: Key; readonly links: readonly Key[] }
 
 /**
  * Locks what decides about rows that are already locked themselves: their common parents, then
- * every related row, then the rows that go along. Records whose parent another session has locked
+ * every related row, then the rows that go along and those that may hold them. Records whose parent another session has locked
  * fall out here; a related row or child that could not be locked spares its record when the
  * decision counts them.
  */
@@ -39,7 +41,24 @@ export async function lockWhatDecides(
     related.push(...(await lockLevels(trx, source, asked)))
   }
   const keys = candidates.map((candidate) => candidate.key)
-  return { keys, locked: { related, children: await lockChildren(trx, fitted, keys) } }
+  return { keys, locked: { related, ...(await lockAround(trx, fitted, keys)) } }
+}
+
+/** The rows that go along with the given ones, then those above any of them that a hold may be on. */
+async function lockAround(
+  trx: Transaction<OwnTables>,
+  fitted: FittedRule,
+  keys: readonly Key[],
+): Promise<Pick<Locked, 'children' | 'above'>> {
+  const children = await lockChildren(trx, fitted, keys)
+  const above: LockedAbove[] = []
+  for (const climb of climbsOf(fitted.held)) {
+    const [, going] =
+      [...children].find(([child]) => sameTable(child.table, climb.from.table)) ?? []
+    const { rows } = await lockAbove(climb, going ?? keys).execute(trx)
+    above.push({ ...climb, keys: rows.map((row) => readKey(row, topKey(climb))) })
+  }
+  return { children, above }
 }
 
 /** A link that is null relates to nothing; it is kept as it is, and matches no row. */

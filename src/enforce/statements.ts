@@ -17,9 +17,10 @@ import {
   type KeyColumn,
   type TableRef,
 } from '../db/governed.ts'
+import { hasUnlockedAbove, type LockedAbove } from '../hold/above.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { viewOf } from '../plan/due.ts'
-import { anyGoing, refersTo } from '../plan/going.ts'
+import { anyAmong, anyGoing, refersTo } from '../plan/going.ts'
 import { isActionable } from '../plan/hindrance.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 
@@ -54,6 +55,11 @@ export function closeToWriters(table: TableRef): RawBuilder<unknown> {
 /** Keeps partitions from being attached or detached; rows come and go as before. */
 export function keepWhole({ schema, name }: TableRef): RawBuilder<unknown> {
   return sql`lock table only ${tableId({ schema, name, only: false })} in share update exclusive mode`
+}
+
+/** Keeps persons from placing and lifting holds until the batch ends. */
+export function closeHolds(): RawBuilder<unknown> {
+  return sql`select retentiond.close_holds()`
 }
 
 /** Keeps the shape of a table that is only read; needs the right to read one column. */
@@ -139,6 +145,8 @@ export type Locked = {
   readonly related: readonly LockedLevel[]
   /** Keys of each child table's rows. */
   readonly children: ReadonlyMap<Child, readonly Key[]>
+  /** Rows above, on which a hold may come or go. */
+  readonly above: readonly LockedAbove[]
 }
 
 /**
@@ -161,6 +169,9 @@ export function decideAgain(
     isActionable(view),
     ...along,
     ...locked.related.map((_, at) => seesOnlyHeld(at)),
+    ...locked.above.map(
+      (each) => sql`not ${anyAmong(view, each.from.table, (held) => hasUnlockedAbove(each, held))}`,
+    ),
   ]
   return sql`
     select ${keyTexts(key, 'row')}

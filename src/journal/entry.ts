@@ -101,6 +101,19 @@ export type EntryDraft =
       readonly children: readonly TableRows[]
       readonly rows: number
     }
+  | HoldDraft
+
+/** A hold placed or lifted: its number, case and scope. Never the key, the subject or the person. */
+export type HoldDraft = {
+  readonly type: 'hold'
+  readonly phase: 'placed' | 'lifted'
+  readonly hold: number
+  /** Digest of the case reference, hexadecimal: a reference may be a name. */
+  readonly caseDigest: string
+  readonly scope: 'rule' | 'subject' | 'row'
+  /** The rule's id, or the table of the row; null for a subject. */
+  readonly target: string | null
+}
 
 /** Where the database stood when an entry was written: it explains a restore, it proves nothing. */
 export type DatabasePosition = {

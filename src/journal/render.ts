@@ -142,6 +142,10 @@ function aboutOf(entry: Entry): string {
       return `${shortened(entry.run)} ${entry.phase === 'start' ? entry.trigger : entry.outcome}`
     case 'batch':
       return `${shortened(entry.run)} ${entry.policy.rule}: ${entry.action} ${entry.target}`
+    case 'hold': {
+      const { phase, hold, scope, target } = entry
+      return `hold ${hold} ${phase}: ${scope}${target === null ? '' : ` ${target}`}`
+    }
     default:
       return entry satisfies never
   }

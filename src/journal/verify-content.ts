@@ -58,6 +58,7 @@ export function checkTotals(content: Content, entry: Entry): string | null {
     case 'genesis':
     case 'policy':
     case 'approval':
+    case 'hold':
       return null
     default:
       return entry satisfies never

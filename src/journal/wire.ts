@@ -116,6 +116,16 @@ const batch = z.strictObject({
   evidence: z.strictObject({ alg: z.literal('count') }),
 })
 
+const hold = z.strictObject({
+  ...begin('hold'),
+  phase: z.enum(['placed', 'lifted']),
+  hold: z.int().min(1),
+  case_sha256: digest,
+  scope: z.enum(['rule', 'subject', 'row']),
+  /** Only if the scope is not a subject. */
+  target: name.optional(),
+})
+
 /** Everything an entry may be. Parsing gives the keys in the order of this file. */
 export const wireEntry = z.discriminatedUnion('type', [
   genesis,
@@ -123,6 +133,7 @@ export const wireEntry = z.discriminatedUnion('type', [
   approval,
   z.discriminatedUnion('phase', [runStart, runEnd]),
   batch,
+  hold,
 ])
 
 export type WireEntry = z.infer<typeof wireEntry>
@@ -178,6 +189,11 @@ export function toWire(entry: Entry): WireEntry {
         evidence: { alg: 'count' },
       }
     }
+    case 'hold': {
+      const { phase, hold: id, caseDigest, scope, target } = entry
+      const about = target === null ? {} : { target }
+      return { v: 1, type, ...placed, phase, hold: id, case_sha256: caseDigest, scope, ...about }
+    }
     default:
       return type satisfies never
   }
@@ -215,6 +231,10 @@ export function fromWire(wire: WireEntry): Entry {
     case 'batch': {
       const { v: _, evidence: _counted, first_day_not_due: firstDayNotDue, ...rest } = wire
       return { ...rest, ...placed, firstDayNotDue }
+    }
+    case 'hold': {
+      const { type, phase, hold: id, case_sha256: caseDigest, scope, target = null } = wire
+      return { ...placed, type, phase, hold: id, caseDigest, scope, target }
     }
     default:
       return wire satisfies never

@@ -4,7 +4,9 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { ForeignKey } from '../catalog/catalog.ts'
 import type { GovernedRule, Reader, StartedRule } from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
+import { groundsOf, stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
+import { matches } from './condition.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
 import { anyAmong, anyGoing, keyColumnsOf, refersTo, sameRow } from './going.ts'
 import { isUnmasked } from './mask.ts'
@@ -15,11 +17,12 @@ export function isActionable(view: View): RawBuilder<boolean> {
   // One `not exists` each, which PostgreSQL turns into an anti-join; it cannot do that with an `or`.
   const hindrances = [
     isDone(view),
-    isHeld(view),
+    ...heldBy(view).map(({ condition }) => condition()),
     ...superseding(view),
     ...keepers(view),
     ...blockers(view),
     ...waitingReaders(view),
+    ...stillHolding(view),
   ]
   return conjunction([isDue(view), ...hindrances.map((hindrance) => sql`not ${hindrance}`)])
 }
@@ -47,8 +50,24 @@ function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> 
 }
 
 /** True of a row that an open hold covers. */
-export function isHeld(_view: View): RawBuilder<boolean> {
-  return sql<boolean>`false`
+export function isHeld(view: View): RawBuilder<boolean> {
+  return disjunction(heldBy(view).map(({ condition }) => condition()))
+}
+
+/** Each ground on which the row, or one that goes along with it, may be held. */
+export function heldBy(view: View): readonly HeldBy[] {
+  return view.fitted.held.flatMap((held) =>
+    groundsOf(held, matches).map((ground) => ({
+      on: ground.on,
+      source: ground.source,
+      condition: (only?: RawBuilder<unknown>) =>
+        anyAmong(view, held.table, (row) => ground.holds(row, only)),
+    })),
+  )
+}
+
+type HeldBy = Pick<Ground, 'on' | 'source'> & {
+  readonly condition: (only?: RawBuilder<unknown>) => RawBuilder<unknown>
 }
 
 /** True of a row on which a later phase, or a rule that purges, acts instead. */
@@ -122,6 +141,8 @@ function blockers(view: View): readonly RawBuilder<unknown>[] {
 export function hindering(view: View): {
   readonly blockers: readonly Named[]
   readonly readers: readonly Named[]
+  /** Tables of rows that it holds. */
+  readonly holding: readonly Named[]
 } {
   return {
     blockers: blockers(view).map((condition, at) => ({
@@ -130,6 +151,10 @@ export function hindering(view: View): {
     })),
     readers: waitingReaders(view).map((condition, at) => ({
       name: view.fitted.readers[at]?.reader.rule.id ?? '',
+      condition,
+    })),
+    holding: stillHolding(view).map((condition, at) => ({
+      name: printTable(view.fitted.holding[at]?.covered ?? view.fitted.table),
       condition,
     })),
   }
@@ -160,7 +185,14 @@ function staysFor(view: View, key: ForeignKey, row: string): RawBuilder<boolean>
 
 /** True of a row that decides about a record on which its rule has yet to act. */
 export function isDeciding(view: View): RawBuilder<boolean> {
-  return disjunction(waitingReaders(view))
+  return disjunction([...waitingReaders(view), ...stillHolding(view)])
+}
+
+/** A row that holds another one decides about it as long as that is there. */
+function stillHolding(view: View): readonly RawBuilder<unknown>[] {
+  return view.fitted.holding.map((holding) =>
+    anyAmong(view, holding.on, (row) => stillHolds(holding, row, matches)),
+  )
 }
 
 function waitingReaders(view: View): readonly RawBuilder<unknown>[] {

@@ -5,6 +5,7 @@ import type {
   Condition,
   Coverage,
   EventSource,
+  HoldSource,
   Hop,
   Policy,
   Rule,
@@ -36,6 +37,7 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     // What is absent is left out, so that a rule which does not use a newer field keeps its digest.
     ...(rule.phase !== null && { phase: { ...rule.phase } }),
     table: { ...rule.table },
+    ...(rule.subject.length > 0 && { subject: asSet(rule.subject) }),
     zone: rule.zone,
     where: rule.where && conditionJson(rule.where),
     start: startJson(rule.start),
@@ -54,11 +56,28 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
       ),
     }),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
+    ...(rule.holds.length > 0 && { holds: asSet(rule.holds.map(holdJson)) }),
+  }
+}
+
+function holdJson(hold: HoldSource): Json {
+  return {
+    table: { ...hold.table },
+    covers: asSet(
+      hold.covers.map(({ table, links }): Json => {
+        return { table: { ...table }, links: asSet(links.map((link): Json => ({ ...link }))) }
+      }),
+    ),
+    while: hold.while && conditionJson(hold.while),
   }
 }
 
 /** Digests the whole set: the rules by their digests, how they run, and what the register says. */
-export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): string {
+export function setDigest(
+  policies: readonly Policy[],
+  rules: readonly Rule[],
+  holds: readonly HoldSource[] = [],
+): string {
   return digestOf({
     format: 'retentiond policy set 2',
     policies: asSet(
@@ -73,6 +92,7 @@ export function setDigest(policies: readonly Policy[], rules: readonly Rule[]): 
         return { id, policy, title, register: register && { ...register }, ...running, digest }
       }),
     ),
+    ...(holds.length > 0 && { holds: asSet(holds.map(holdJson)) }),
   })
 }
 

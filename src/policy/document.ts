@@ -4,6 +4,7 @@ import { Masks } from './document-masks.ts'
 import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
 import { CoverageDocument } from './document-coverage.ts'
+import { HoldSourceDocument, Subject } from './document-holds.ts'
 import {
   Column,
   Day,
@@ -122,6 +123,7 @@ export const RuleDocument = mapping({
   title: Text.optional().describe('For people; the id by default.'),
   register: Register.optional().describe('For the register of processing (GDPR, article 30).'),
   table: Table.describe('The governed table, as schema.table.'),
+  subject: Subject.optional(),
   timezone: Zone.optional().describe('Zone in which days are counted, if not that of the policy.'),
   where: Filter.optional().describe('Which rows of the table; every row by default.'),
   start: z
@@ -152,6 +154,11 @@ const header = {
   coverage: CoverageDocument.optional().describe(
     'What has to have a rule: tables of a schema that have none are reported.',
   ),
+  holds: z
+    .array(HoldSourceDocument)
+    .min(1)
+    .optional()
+    .describe('Tables that hold rows of others, besides the holds that persons place.'),
   defaults: mapping(shared).optional().describe('What rules of this file have in common.'),
 }
 

@@ -1,11 +1,12 @@
 import type { Parsed, Problem } from '../base/problem.ts'
 import { checkSet } from './check.ts'
+import { idleCovers, maskedHolds, withHolds } from './check-holds.ts'
 import { setDigest } from './digest.ts'
 import { PolicyHeader, RuleDocument } from './document.ts'
 import { isMapping, kindOf } from './fault.ts'
 import type { Fault, PathPart } from './fault.ts'
 import { faultsOf } from './issues.ts'
-import type { Policy, PolicySet, Rule, RuleSource } from './policy.ts'
+import type { HoldSource, Policy, PolicySet, Rule, RuleSource } from './policy.ts'
 import { byPlace } from './render.ts'
 import { coverageOf } from './resolve-coverage.ts'
 import { resolveRule, sentinelFaults } from './resolve.ts'
@@ -26,6 +27,7 @@ const MOST_PROBLEMS = 200
 type PolicyFile = {
   readonly policy: { readonly value: Policy; readonly source: RuleSource } | undefined
   readonly rules: readonly Rule[]
+  readonly holds: readonly HoldSource[]
   readonly problems: readonly Problem[]
 }
 
@@ -36,16 +38,23 @@ type PolicyFile = {
 export function parsePolicies(files: readonly PolicyFileText[]): Parsed<PolicySet> {
   const parsed = files.map(parseFile)
   const found = parsed.flatMap(({ policy }) => (policy === undefined ? [] : [policy]))
-  const rules = parsed.flatMap((file) => file.rules).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const written = parsed.flatMap((file) => file.rules).toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const holds = parsed.flatMap((file) => file.holds)
+  const rules = withHolds(written, holds)
   const unread = parsed.flatMap((file) => file.problems)
-  const problems = [...unread, ...checkSet(found, rules, unread.length > 0)]
+  const problems = [
+    ...unread,
+    ...checkSet(found, rules, unread.length > 0),
+    ...maskedHolds(rules, holds),
+    ...(unread.length > 0 ? [] : idleCovers(rules, holds)),
+  ]
   if (files.length === 0) {
     const message = 'there is no policy'
     problems.push({ code: 'policies_missing', at: '', path: '', message, remedy: 'write one' })
   }
   if (problems.length > 0) return { problems: problems.toSorted(byPlace) }
   const policies = found.map(({ value }) => value)
-  return { value: { policies, rules, digest: setDigest(policies, rules) } }
+  return { value: { policies, rules, holds, digest: setDigest(policies, rules, holds) } }
 }
 
 function parseFile({ file, text }: PolicyFileText): PolicyFile {
@@ -73,7 +82,7 @@ function withRefused(first: readonly Problem[], parsed: PolicyFile): PolicyFile 
 }
 
 function refused(problems: readonly Problem[]): PolicyFile {
-  return { policy: undefined, rules: [], problems }
+  return { policy: undefined, rules: [], holds: [], problems }
 }
 
 /** The mistakes for which one sentence says more than a list of missing keys. */
@@ -113,7 +122,17 @@ function parseDocument(source: YamlSource): PolicyFile {
   const policy = header.success
     ? { value: policyOf(header.data, source), source: whole }
     : undefined
-  return { policy, rules, problems: problems.slice(0, MOST_PROBLEMS) }
+  const holds = header.success ? holdsOf(header.data, source) : []
+  return { policy, rules, holds, problems: problems.slice(0, MOST_PROBLEMS) }
+}
+
+function holdsOf({ holds = [] }: PolicyHeader, source: YamlSource): readonly HoldSource[] {
+  return holds.map((hold, index) => ({
+    table: hold.table,
+    covers: hold.covers,
+    while: hold.while ?? null,
+    source: sourceOf(source, ['holds', index]),
+  }))
 }
 
 /** Stands for a header with problems: its rules are still read, for their own problems. */

@@ -10,6 +10,8 @@ export type PolicySet = {
   readonly policies: readonly Policy[]
   /** In the order of their ids. */
   readonly rules: readonly Rule[]
+  /** Tables that hold rows, for all rules. */
+  readonly holds: readonly HoldSource[]
   /** SHA-256 in hexadecimal over the canonical form of the whole set (digest.ts). */
   readonly digest: string
 }
@@ -53,6 +55,8 @@ export type Rule = {
   readonly title: string
   readonly register: Register | null
   readonly table: TableName
+  /** Columns that say whom a record is about, by any of them; for holds. */
+  readonly subject: readonly string[]
   /** IANA zone in which days are counted. */
   readonly zone: string
   /** Which rows of the table are of this record class; null means every row. */
@@ -74,6 +78,8 @@ export type Rule = {
   readonly inheritance: 'only' | null
   /** Triggers that the author knows to fire when the rule acts. */
   readonly triggers: readonly TriggerName[]
+  /** The sources that may hold a row of this rule, or a row that it depends on. */
+  readonly holds: readonly HoldSource[]
   /** SHA-256 in hexadecimal over the canonical form of the rule, without where it stands. */
   readonly digest: string
   /** Where the rule stands in its file. Not part of any digest. */
@@ -176,6 +182,21 @@ export type Reference = { readonly table: TableName; readonly as: 'own_rule' | '
 
 /** A trigger by its table and its own name. */
 export type TriggerName = { readonly table: TableName; readonly name: string }
+
+/** A table of which each row that matches `while` holds the rows that it names. */
+export type HoldSource = {
+  readonly table: TableName
+  readonly covers: readonly HoldCover[]
+  /** Null: every row, as long as it is there. */
+  readonly while: Condition | null
+  /** Where it stands in its file. Not part of any digest. */
+  readonly source: RuleSource
+}
+
+export type HoldCover = { readonly table: TableName; readonly links: readonly HoldLink[] }
+
+/** `source` column of the source equals `own` column of the covered table; null: its key. */
+export type HoldLink = { readonly source: string; readonly own: string | null }
 
 export interface RuleSource {
   readonly file: string

@@ -45,6 +45,7 @@ export function resolveRule(
     title: document.title ?? document.id,
     register: registerOf(document),
     table: document.table,
+    subject: document.subject ?? [],
     zone: document.timezone ?? policy.timezone,
     where: document.where ?? null,
     start: startOf(document.start),
@@ -62,6 +63,7 @@ export function resolveRule(
     triggers: (document.triggers?.acknowledge ?? []).map(({ table, name }) => {
       return { table: table ?? document.table, name }
     }),
+    holds: [],
   }
   const rule = { ...merged, digest: ruleDigest(merged), source }
   return { rule, problems: faults.map((fault) => source.problem(fault.path, fault)) }

@@ -16,6 +16,7 @@ export interface Site extends AsyncDisposable {
   readonly env: Environment
   readonly superuser: Environment
   readonly auditor: Environment
+  readonly keeper: Environment
   /** Runs a command as the daemon's role, or in another environment. */
   run(args: readonly string[], env?: Environment): Promise<Ended>
   sql<T extends object = Record<string, unknown>>(statement: string): Promise<readonly T[]>
@@ -32,13 +33,19 @@ export async function openSite(schema: string): Promise<Site> {
   const folder = await mkdtemp(join(tmpdir(), 'retentiond-site-'))
   await mkdir(join(folder, 'policies'))
   const id = database.name.replace('test_', '')
-  const roles = { owner: `owner_${id}`, daemon: `daemon_${id}`, auditor: `auditor_${id}` }
+  const roles = {
+    owner: `owner_${id}`,
+    daemon: `daemon_${id}`,
+    auditor: `auditor_${id}`,
+    keeper: `keeper_${id}`,
+  }
   const common = {
     RETENTIOND_POLICIES: join(folder, 'policies'),
     RETENTIOND_ENTRY_KEY_FILE: join(folder, 'entry.key'),
     RETENTIOND_OWNER_ROLE: roles.owner,
     RETENTIOND_DAEMON_ROLE: roles.daemon,
     RETENTIOND_AUDITOR_ROLE: roles.auditor,
+    RETENTIOND_KEEPER_ROLE: roles.keeper,
   }
   const as = (url: string): Environment => ({ ...common, RETENTIOND_DATABASE_URL: url })
   const env = as(database.urlOf(roles.daemon))
@@ -53,6 +60,7 @@ export async function openSite(schema: string): Promise<Site> {
     env,
     superuser,
     auditor: as(database.urlOf(roles.auditor)),
+    keeper: as(database.urlOf(roles.keeper)),
     run,
     sql,
     write: async (name, text) => {
@@ -64,7 +72,7 @@ export async function openSite(schema: string): Promise<Site> {
       const grants = await run(['grants'], superuser)
       if (grants.status !== 0) throw new Error(grants.err)
       await sql(grants.out)
-      for (const role of [roles.daemon, roles.auditor]) {
+      for (const role of [roles.daemon, roles.auditor, roles.keeper]) {
         await sql(`alter role ${role} password 'test'`)
       }
       await run(['keygen', common.RETENTIOND_ENTRY_KEY_FILE])
@@ -72,7 +80,7 @@ export async function openSite(schema: string): Promise<Site> {
       if (migrated.status !== 0) throw new Error(migrated.err)
     },
     [Symbol.asyncDispose]: async () => {
-      for (const role of [roles.daemon, roles.auditor, roles.owner]) {
+      for (const role of [roles.daemon, roles.auditor, roles.keeper, roles.owner]) {
         const [found] = await sql(`select from pg_roles where rolname = '${role}'`)
         if (found === undefined) continue
         await sql(`drop owned by ${role} cascade`)

@@ -22,7 +22,12 @@ async function copiedFolder(): Promise<string> {
 /** Names that no role has, dropped after the test if the printed grants made them. */
 function freshRoles(): Roles {
   const name = (what: string) => `${what} "${randomBytes(4).toString('hex')}"`
-  const roles = { owner: name('owner'), daemon: name('daemon'), auditor: name('auditor') }
+  const roles = {
+    owner: name('owner'),
+    daemon: name('daemon'),
+    auditor: name('auditor'),
+    keeper: name('keeper'),
+  }
   onTestFinished(async () => {
     const client = new Client({ connectionString: inject('superuserUrl') })
     await client.connect()
@@ -181,7 +186,7 @@ test('a daemon that could rewrite the journal is refused', async () => {
   expect(error.message).toContain(`role ${roles.auditor} is a superuser`)
 })
 
-test('owner, daemon and auditor are three roles', async () => {
+test('owner, daemon, auditor and keeper are four roles', async () => {
   await using database = await openTestDatabase()
   const roles = await createRoles(database)
   await using superuser = connect(database.superuserUrl)
@@ -189,7 +194,7 @@ test('owner, daemon and auditor are three roles', async () => {
 
   const error = await refusalOf(migrate(superuser.db, options))
 
-  expect(error.message).toContain('owner, daemon and auditor must be three roles')
+  expect(error.message).toContain('owner, daemon, auditor and keeper must be four roles')
 })
 
 test('a schema retentiond of another owner is refused, one of the owner is filled', async () => {

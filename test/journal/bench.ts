@@ -26,6 +26,7 @@ export async function createRoles(database: TestDatabase): Promise<Roles> {
     owner: await database.createRole('owner'),
     daemon: await database.createRole('daemon'),
     auditor: await database.createRole('auditor'),
+    keeper: await database.createRole('keeper'),
   }
 }
 

@@ -69,6 +69,14 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     children: fc.array(tableRows),
     rows: fc.integer({ min: 1 }),
   }),
+  fc.record({
+    type: fc.constant('hold' as const),
+    phase: fc.constantFrom('placed' as const, 'lifted' as const),
+    hold: fc.integer({ min: 1 }),
+    caseDigest: hex(64),
+    scope: fc.constantFrom('rule' as const, 'subject' as const, 'row' as const),
+    target: fc.option(name),
+  }),
 )
 
 const position: fc.Arbitrary<Position> = fc

@@ -251,6 +251,9 @@ test('every guard fires always, in this schema and not in others', async () => {
       'head.deny_delete',
       'head.deny_truncate',
       'head.only_owner',
+      'hold.deny_delete',
+      'hold.deny_truncate',
+      'hold.only_lift',
     ].map((guard) => ({ guard, enabled: 'A' })),
   )
 })

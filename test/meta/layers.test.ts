@@ -9,10 +9,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   policy: ['base'],
   journal: ['base', 'db'],
   catalog: ['base', 'db', 'policy'],
-  plan: ['base', 'db', 'policy', 'catalog'],
-  enforce: ['base', 'db', 'policy', 'journal', 'catalog', 'plan'],
-  daemon: ['base', 'db', 'policy', 'journal', 'catalog', 'plan', 'enforce'],
-  cli: ['base', 'db', 'policy', 'journal', 'catalog', 'plan', 'enforce', 'daemon'],
+  hold: ['base', 'db', 'policy', 'journal', 'catalog'],
+  plan: ['base', 'db', 'policy', 'catalog', 'hold'],
+  enforce: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan'],
+  daemon: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce'],
+  cli: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce', 'daemon'],
 }
 
 const SRC = sources('src/**/*.ts')

@@ -4,7 +4,7 @@ import { expect, test as base } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
-import { renderGrants, needsOf } from '../../src/catalog/needs.ts'
+import { keeperNeeds, renderGrants, needsOf } from '../../src/catalog/needs.ts'
 import { fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
@@ -114,6 +114,7 @@ class OpenBed implements Bed {
       this.roles.daemon,
     )
     await this.run(grants)
+    await this.run(renderGrants(fitted.flatMap(keeperNeeds), this.roles.keeper))
     this.#governed = { ...(await prepare(this.connection.db, set, pseudonymKey())), set }
     await this.watch()
     return this.#governed
@@ -242,6 +243,7 @@ async function makeRoles(database: TestDatabase): Promise<Roles> {
     owner: `owner_${unique}`,
     daemon: `daemon_${unique}`,
     auditor: `auditor_${unique}`,
+    keeper: `keeper_${unique}`,
   }
   const [version] = (
     await database.superuser.query<{ major: number }>(
@@ -251,14 +253,14 @@ async function makeRoles(database: TestDatabase): Promise<Roles> {
   await database.superuser.query(
     renderRoleGrants(roles, { database: database.name, serverVersion: version?.major ?? 18 }),
   )
-  for (const role of [roles.daemon, roles.auditor]) {
+  for (const role of [roles.daemon, roles.auditor, roles.keeper]) {
     await database.superuser.query(`alter role ${role} password 'test'`)
   }
   return roles
 }
 
 async function dropRoles(database: TestDatabase, roles: Roles): Promise<void> {
-  for (const role of [roles.daemon, roles.auditor, roles.owner]) {
+  for (const role of [roles.daemon, roles.auditor, roles.keeper, roles.owner]) {
     await database.superuser.query(`drop owned by ${role} cascade`)
     await database.superuser.query(`drop role ${role}`)
   }

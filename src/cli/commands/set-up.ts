@@ -4,7 +4,7 @@ import { Command } from 'commander'
 import { RefusedError } from '../../base/errors.ts'
 import { fitWithoutRights, tablesNamed } from '../../catalog/fit.ts'
 import { inspectCatalog, inspectDatabase } from '../../catalog/inspect.ts'
-import { needsOf, renderGrants } from '../../catalog/needs.ts'
+import { keeperNeeds, needsOf, renderGrants } from '../../catalog/needs.ts'
 import { migrate } from '../../db/migrate.ts'
 import { renderRoleGrants } from '../../db/roles.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -51,6 +51,7 @@ export function grantsCommand(context: CliContext): Command {
             ...(migrator === undefined ? {} : { migrator }),
           }),
           renderGrants(needs, roles.daemon),
+          renderGrants(fitted.flatMap(keeperNeeds), roles.keeper),
         ].join('\n'),
       )
     })

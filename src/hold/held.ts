@@ -1,0 +1,166 @@
+/**
+ * The only place that says which rows an open hold covers. A hold is asked for in the statement
+ * that acts, with the holds and their sources closed to writers: nothing is read before.
+ */
+import { sql, type RawBuilder } from 'kysely'
+import { printTable } from '../base/names.ts'
+import type { Table } from '../catalog/catalog.ts'
+import type { Above, Cover, CoverSource, Held, Holding } from '../catalog/fitted.ts'
+import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
+import type { Condition, Rule } from '../policy/policy.ts'
+
+/** How the filter of a policy is asked of a row. */
+export type Matches = (condition: Condition, table: Table, alias: string) => RawBuilder<unknown>
+
+/** One way in which a row may be held. */
+export type Ground = {
+  /** The table of the row that the hold is on: the row asked about, or one that it refers to. */
+  readonly on: string
+  /** The table that holds it; null if a person's order does. */
+  readonly source: string | null
+  /** True of a held row; `only` narrows the persons' orders, which go by the alias `placed`. */
+  readonly holds: (row: string, only?: RawBuilder<unknown>) => RawBuilder<boolean>
+}
+
+/** Every way in which a row, or a row that it refers to, may be held: each a condition of its own. */
+export function groundsOf(held: Held, matches: Matches): readonly Ground[] {
+  return [
+    ...coverGrounds(held, matches),
+    ...held.above.flatMap((above) => groundsAbove(above, matches, [])),
+  ]
+}
+
+function groundsAbove(above: Above, matches: Matches, below: readonly Above[]): readonly Ground[] {
+  const path = [...below, above]
+  const own = coverGrounds(above, matches).map((ground) => ({
+    ...ground,
+    holds: (row: string, only?: RawBuilder<unknown>) =>
+      anyAbove(path, row, (top) => ground.holds(top, only)),
+  }))
+  return [...own, ...above.above.flatMap((each) => groundsAbove(each, matches, path))]
+}
+
+/** True if `condition` holds of the row at the end of a path that begins at `row`. */
+export function anyAbove(
+  path: readonly Above[],
+  row: string,
+  condition: (top: string) => RawBuilder<unknown>,
+): RawBuilder<boolean> {
+  return sql<boolean>`exists (
+    select from ${tablesOf(path)}
+    where ${conjunction([climbs(path, row), condition(aliasAt(path.length))])}
+  )`
+}
+
+/** The tables of a path, which `climbs` joins. */
+export function tablesOf(path: readonly Above[]): RawBuilder<unknown> {
+  return sql.join(
+    path.map(({ table }, at) => sql`${tableId(table)} as ${sql.id(aliasAt(at + 1))}`),
+    sql` cross join `,
+  )
+}
+
+/** True where each row of the path is the one that the row below it refers to. */
+export function climbs(path: readonly Above[], row: string): RawBuilder<boolean> {
+  return conjunction(
+    path.flatMap(({ foreignKey }, at) =>
+      foreignKey.fromColumns.map(
+        (column, position) =>
+          sql`${columnId(at === 0 ? row : aliasAt(at), column)} = ${columnId(aliasAt(at + 1), foreignKey.toColumns[position] ?? '')}`,
+      ),
+    ),
+  )
+}
+
+/** The row at the end of a path of this length. */
+export function aliasAt(length: number): string {
+  return `higher_${length}`
+}
+
+function coverGrounds(cover: Cover, matches: Matches): readonly Ground[] {
+  const on = printTable(cover.table)
+  return [
+    ...ordersOn(cover, matches).map((order) => ({
+      on,
+      source: null,
+      holds: (row: string, only: RawBuilder<unknown> = sql`true`) =>
+        anyOrder(conjunction([order(row), only])),
+    })),
+    ...cover.sources.map((source) => ({
+      on,
+      source: printTable(source.table),
+      holds: (row: string) => anyOfSource(source, row, matches),
+    })),
+  ]
+}
+
+type Order = (row: string) => RawBuilder<unknown>
+
+/** What persons may have ordered to keep, as conditions on `placed`. */
+function ordersOn({ table, key, subjects, rules }: Cover, matches: Matches): readonly Order[] {
+  const isOn = sql`placed.scope = 'row'
+    and (placed.table_oid = ${table.oid}::oid or placed.table_name = ${printTable(table)})`
+  const names = sql`${key.map(({ name }) => name)}::text[]`
+  return [
+    (row) => sql`${isOn} and placed.key = ${keyArray(key, row)}`,
+    // The key of the table has changed since: no longer known which row was meant, so every one is.
+    () => sql`${isOn} and placed.key_columns <> ${names}`,
+    ...subjects.map(
+      (subject): Order =>
+        (row) =>
+          sql`placed.scope = 'subject' and placed.subject = cast(${columnId(row, subject)} as text)`,
+    ),
+    ...rules.map(
+      (rule): Order =>
+        (row) =>
+          ruleOrder(rule, table, row, matches),
+    ),
+  ]
+}
+
+function anyOrder(condition: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`exists (
+    select from retentiond.hold as placed
+    where placed.lifted_at is null and ${condition}
+  )`
+}
+
+/** A hold on a rule with phases is on each of them. */
+function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): RawBuilder<unknown> {
+  const ids = rule.phase === null ? [rule.id] : [rule.id, rule.phase.rule]
+  const spoken = rule.where === null ? sql`true` : matches(rule.where, table, row)
+  return sql`placed.scope = 'rule' and placed.rule = any (${ids}::text[]) and ${spoken}`
+}
+
+function anyOfSource(source: CoverSource, row: string, matches: Matches): RawBuilder<boolean> {
+  return sql<boolean>`exists (
+    select from ${tableId(source.table)} as holder
+    where ${isOpen(source, 'holder', row, matches)}
+  )`
+}
+
+/** True of a row of a source that still holds a row which is there. */
+export function stillHolds(
+  { covered, source }: Holding,
+  holder: string,
+  matches: Matches,
+): RawBuilder<boolean> {
+  return sql<boolean>`exists (
+    select from ${tableId(covered)} as covered
+    where ${isOpen(source, holder, 'covered', matches)}
+  )`
+}
+
+function isOpen(
+  { table, links, while: condition }: CoverSource,
+  holder: string,
+  row: string,
+  matches: Matches,
+): RawBuilder<boolean> {
+  return conjunction([
+    ...links.map(
+      ({ source, own }) => sql`${columnId(holder, source.name)} = ${columnId(row, own.name)}`,
+    ),
+    ...(condition === null ? [] : [matches(condition, table, holder)]),
+  ])
+}
