@@ -39,6 +39,16 @@ export function sqlstateOf(error: unknown): string | undefined {
   return error.cause === undefined ? undefined : sqlstateOf(error.cause)
 }
 
+/** The constraint or column that an error of PostgreSQL names; its other fields may hold values. */
+export function namedBy(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  if ('constraint' in error && typeof error.constraint === 'string') {
+    return `constraint ${error.constraint}`
+  }
+  if ('column' in error && typeof error.column === 'string') return `column ${error.column}`
+  return error.cause === undefined ? undefined : namedBy(error.cause)
+}
+
 /** True of an error that says a table, column or type is no longer what the catalog said. */
 export function saysCatalogMoved(error: unknown): boolean {
   const state = sqlstateOf(error)

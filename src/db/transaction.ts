@@ -12,6 +12,9 @@ const TIMEOUTS: Timeouts = { statementMs: 300_000, lockMs: 800, idleMs: 60_000 }
 /** For a census, which reads much and locks nothing. */
 const READING: Timeouts = { statementMs: 3_600_000, lockMs: 5_000, idleMs: 60_000 }
 
+/** For a trial, which locks rows of the application for nothing: it rather is not made than waited for. */
+const TRYING: Timeouts = { statementMs: 30_000, lockMs: 200, idleMs: 10_000 }
+
 /**
  * Runs `work` in one transaction and rejects with the error that `work` met. Kysely alone would
  * reject with the rollback's error if that fails too, as it does on a lost connection.
@@ -30,6 +33,24 @@ export async function inSnapshot<DB, T>(
 ): Promise<T> {
   const reading = db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
   return within(reading, READING, work)
+}
+
+/** Runs `work` in a transaction that is never committed, and returns what it found. */
+export async function inTrial<DB, T>(
+  db: Kysely<DB>,
+  work: (trx: Transaction<DB>) => Promise<T>,
+): Promise<T> {
+  const found: T[] = []
+  const over = new Error('the trial is over')
+  try {
+    await within(db.transaction(), TRYING, async (trx) => {
+      found.push(await work(trx))
+      throw over
+    })
+  } catch (error) {
+    if (error !== over) throw error
+  }
+  return found[0] as T
 }
 
 async function within<DB, T>(

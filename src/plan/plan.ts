@@ -90,6 +90,7 @@ export const REFUSALS = [
   'over_max_percent',
   'unlike_before',
   'records_without_event',
+  'trial_failed',
   'not_approved',
   'approval_expired',
   'over_approval',

@@ -9,6 +9,7 @@ import { makePlan, type Stand } from '../../plan/make.ts'
 import { willAct, type Plan } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { renderPlan } from '../../plan/render.ts'
+import { withTrials } from '../../plan/trials.ts'
 import {
   fileError,
   loadConfigured,
@@ -50,13 +51,10 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
   const set = await loadConfigured(context)
   await using connection = await openConnection(context)
   await checkMigrated(connection.db)
-  const { catalog, rules, findings } = await prepare(
-    connection.db,
-    set,
-    await pseudonymKey(context),
-  )
+  const prepared = await prepare(connection.db, set, await pseudonymKey(context))
+  const { catalog, rules, findings } = prepared
   const stand: Stand = asOf === undefined ? { kind: 'now' } : { kind: 'day', day: asOf }
-  return await makePlan(connection.db, {
+  const plan = await makePlan(connection.db, {
     policyDigest: set.digest,
     catalog,
     rules,
@@ -64,6 +62,7 @@ async function planNow(context: CliContext, asOf: string | undefined): Promise<P
     approved: await approvalsToRead(connection.db),
     findings,
   })
+  return await withTrials(connection.db, prepared, plan)
 }
 
 async function writePlan(file: string, plan: Plan): Promise<void> {

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { PolicyError } from '../../base/errors.ts'
 import { prepare } from '../../plan/prepare.ts'
+import { trialProblems } from '../../plan/trials.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
 import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
@@ -16,8 +17,9 @@ export function validateCommand(context: CliContext): Command {
       const set = await loadConfigured(context, folder)
       if (options.database === true) {
         await using connection = await openConnection(context)
-        const { findings } = await prepare(connection.db, set, await pseudonymKey(context))
-        if (findings.length > 0) throw new PolicyError(findings)
+        const prepared = await prepare(connection.db, set, await pseudonymKey(context))
+        const problems = [...prepared.findings, ...(await trialProblems(connection.db, prepared))]
+        if (problems.length > 0) throw new PolicyError(problems)
       }
       context.out(renderSet(set, options.database === true))
     })
