@@ -1,5 +1,7 @@
 /** An explanation in sentences, for a person who asked about one record. */
+import { visible } from '../policy/visible.ts'
 import type { Verdict } from './census.ts'
+import type { ExplainedHold } from './explain-holds.ts'
 import type { ExplainedRule, Explanation } from './explain.ts'
 
 export type Language = 'en' | 'fr'
@@ -12,6 +14,7 @@ type Sentences = {
   readonly start: (rule: ExplainedRule) => string
   readonly end: (rule: ExplainedRule) => string
   readonly verdict: Readonly<Record<Verdict, (rule: ExplainedRule) => string>>
+  readonly hold: (hold: ExplainedHold, onRow: boolean) => string
   readonly report: string
 }
 
@@ -50,6 +53,12 @@ const EN: Sentences = {
       `VERDICT: kept. No related row in ${rule.startsAt} says when the period starts, so it never expires.`,
     outside: () => 'VERDICT: kept. The rule does not speak of this row (where).',
   },
+  hold: (hold, onRow) => {
+    const place = onRow ? '' : ` (on a row of ${hold.on})`
+    return hold.source === null
+      ? `Held: ${scopeIn(EN_SCOPES, hold)}, hold ${hold.hold ?? ''} of case ${visible(hold.case ?? '')}${place}.`
+      : `Held: by a row of ${hold.source}${place}.`
+  },
   report: 'The rule only reports; it never acts.',
 }
 
@@ -85,7 +94,22 @@ const FR: Sentences = {
       `VERDICT : conservé. Aucune ligne liée de ${rule.startsAt} ne dit quand le délai commence ; il n'échoit jamais.`,
     outside: () => 'VERDICT : conservé. La règle ne parle pas de cette ligne (where).',
   },
+  hold: (hold, onRow) => {
+    const place = onRow ? '' : ` (sur une ligne de ${hold.on})`
+    return hold.source === null
+      ? `Gelé : ${scopeIn(FR_SCOPES, hold)}, gel ${hold.hold ?? ''} du dossier ${visible(hold.case ?? '')}${place}.`
+      : `Gelé : par une ligne de ${hold.source}${place}.`
+  },
   report: "La règle ne fait que rapporter ; elle n'agit jamais.",
+}
+
+type Scopes = Readonly<Record<ExplainedHold['scope'], string>>
+
+const EN_SCOPES: Scopes = { rule: 'by rule', subject: 'by subject', row: 'by key', source: '' }
+const FR_SCOPES: Scopes = { rule: 'par règle', subject: 'par personne', row: 'par clé', source: '' }
+
+function scopeIn(scopes: Scopes, { scope }: ExplainedHold): string {
+  return scopes[scope]
 }
 
 const UNITS: Readonly<Record<string, string>> = {
@@ -137,6 +161,7 @@ function ruleLines(
     say.governed(rule, rule.governs === explanation.table),
     ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
     ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),
+    ...rule.holds.map((hold) => say.hold(hold, hold.on === explanation.table)),
     say.verdict[rule.verdict](rule),
     ...(rule.mode === 'report' ? [say.report] : []),
   ].map((line, at) => (at === 0 ? line : `  ${line}`))

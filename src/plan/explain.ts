@@ -17,6 +17,7 @@ import { firstInstantOf, periodOf, readBoundary, type Boundary, type Cutoff } fr
 import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { anyGoing } from './going.ts'
+import { explainHolds, type ExplainedHold } from './explain-holds.ts'
 import { hindering } from './hindrance.ts'
 
 export type Explanation = {
@@ -52,8 +53,10 @@ export type ExplainedRule = {
   readonly mayGoFrom: string | null
   /** Tables with rows of a rule of their own that still refer to the record. */
   readonly blockedBy: readonly string[]
-  /** Rules that read a period start or a link from the record and have yet to act. */
+  /** Rules that read a period start or a link from the record and have yet to act; tables of rows it holds. */
   readonly decidesFor: readonly string[]
+  /** Open holds that cover the record, due or not. */
+  readonly holds: readonly ExplainedHold[]
 }
 
 export type ExplainRequest = {
@@ -178,6 +181,7 @@ async function explainUnder(
     retentionEnd: row?.retention_end ?? null,
     mayGoFrom: row?.may_go_from ?? null,
     ...(await hindrancesOf(db, view, isRoot)),
+    holds: await explainHolds(db, view, isRoot),
   }
 }
 
@@ -191,7 +195,7 @@ async function hindrancesOf(
   view: View,
   isRoot: RawBuilder<unknown>,
 ): Promise<Pick<ExplainedRule, 'blockedBy' | 'decidesFor'>> {
-  const { blockers, readers } = hindering(view)
+  const { blockers, readers, holding } = hindering(view)
   const holds = async (condition: RawBuilder<unknown>): Promise<boolean> => {
     const { rows } = await sql`
       select 1 from ${tableId(view.fitted.table)} as row
@@ -201,6 +205,7 @@ async function hindrancesOf(
   const blockedBy = new Set<string>()
   for (const { name, condition } of blockers) if (await holds(condition)) blockedBy.add(name)
   const decidesFor = new Set<string>()
-  for (const { name, condition } of readers) if (await holds(condition)) decidesFor.add(name)
+  for (const { name, condition } of [...readers, ...holding])
+    if (await holds(condition)) decidesFor.add(name)
   return { blockedBy: [...blockedBy], decidesFor: [...decidesFor] }
 }
