@@ -1,7 +1,32 @@
 import { sql, type Kysely } from 'kysely'
+import type { TableName } from '../base/names.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { Scope } from './coverage.ts'
+
+/**
+ * Names the ordinary and partitioned tables of the schemas, or of all that belong to the application:
+ * not to PostgreSQL, to an extension or to us.
+ */
+export async function listTables<DB>(
+  db: Kysely<DB>,
+  schemas: readonly string[] | null,
+): Promise<readonly TableName[]> {
+  const { rows } = await sql<TableName>`
+    select nspname as schema, relname as name
+    from pg_class as class
+    join pg_namespace as space on space.oid = relnamespace
+    where relkind in ('r', 'p') and not relispartition and relpersistence <> 't'
+      and nspname not in ('pg_catalog', 'information_schema', 'retentiond')
+      and nspname not like 'pg\\_%'
+      and (${schemas}::text[] is null or nspname = any (${schemas}::text[]))
+      and not exists (
+        select from pg_depend
+        where classid = 'pg_class'::regclass and objid = class.oid and deptype = 'e'
+      )
+    order by nspname, relname`.execute(db)
+  return rows
+}
 
 /**
  * Reads which tables stand in the schemas that the policies have to cover. Partitions are part of

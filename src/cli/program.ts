@@ -4,6 +4,7 @@ import type { CliContext } from './context.ts'
 import { approveCommand } from './commands/approve.ts'
 import { daemonCommand } from './commands/daemon.ts'
 import { enforceCommand } from './commands/enforce.ts'
+import { initCommand } from './commands/init.ts'
 import { journalCommand } from './commands/journal.ts'
 import { planCommand } from './commands/plan.ts'
 import { schemaCommand } from './commands/schema.ts'
@@ -21,6 +22,7 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
     .showSuggestionAfterError()
     .addHelpText('after', '\nConfiguration is by environment: see docs/operating.md.')
   const commands = [
+    initCommand(context),
     validateCommand(context),
     planCommand(context),
     approveCommand(context),

@@ -10,10 +10,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   journal: ['base', 'db'],
   catalog: ['base', 'db', 'policy'],
   hold: ['base', 'db', 'policy', 'journal', 'catalog'],
+  draft: ['base', 'policy', 'catalog'],
   plan: ['base', 'db', 'policy', 'catalog', 'hold'],
   enforce: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan'],
   daemon: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce'],
-  cli: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce', 'daemon'],
+  cli: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce', 'daemon', 'draft'],
 }
 
 const SRC = sources('src/**/*.ts')
