@@ -1,4 +1,4 @@
-import { printTable } from '../base/names.ts'
+import { printTable, sameTable } from '../base/names.ts'
 import type { EventSource } from '../policy/policy.ts'
 import { columnOf, type Catalog, type ForeignKey, type Table } from './catalog.ts'
 import type { FittedLink, Guard } from './fitted.ts'
@@ -6,6 +6,8 @@ import { findTable, type Report } from './fit-table.ts'
 
 type GuardContext = {
   readonly source: EventSource
+  /** A record may be due although no row of this source belongs to it. */
+  readonly mayLackEvents: boolean
   /** The table whose rows belong to the governed row: the source, or the last of its hops. */
   readonly top: Table
   readonly table: Table
@@ -40,7 +42,11 @@ function fitParent(context: GuardContext, via: NonNullable<EventSource['via']>):
     )
     return undefined
   }
-  return { kind: 'common parent', table: parent, pairs: parentPairs(key, parent, links) }
+  const pairs = parentPairs(key, parent, links)
+  // A record whose parent is not there has nothing to be locked by. If it can be due all the same,
+  // only the closed table keeps related rows from coming to it together with their parent.
+  if (context.mayLackEvents && !alwaysHas(context.table, parent, pairs)) return { kind: 'table' }
+  return { kind: 'common parent', table: parent, pairs }
 }
 
 /** True if a row of `below` can only come to belong to a row of `above` by locking that row. */
@@ -68,7 +74,22 @@ function foreignKeyOver(
   )
 }
 
-function parentPairs(key: ForeignKey, parent: Table, links: readonly FittedLink[]) {
+type Pairs = Extract<Guard, { kind: 'common parent' }>['pairs']
+
+/** True if a row of the table refers to a parent that is there, or to none. */
+function alwaysHas(table: Table, parent: Table, pairs: Pairs): boolean {
+  return table.outbound.some(
+    (key) =>
+      key.enforced &&
+      sameTable(key.to, parent) &&
+      key.fromColumns.length === pairs.length &&
+      pairs.every(
+        (pair) => key.toColumns[key.fromColumns.indexOf(pair.own.name)] === pair.parent.name,
+      ),
+  )
+}
+
+function parentPairs(key: ForeignKey, parent: Table, links: readonly FittedLink[]): Pairs {
   return key.fromColumns.flatMap((from, position) => {
     const column = columnOf(parent, key.toColumns[position] ?? '')
     const link = links.find((candidate) => candidate.source.name === from)

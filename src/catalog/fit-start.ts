@@ -33,8 +33,13 @@ export function fitStart(context: Context): FittedStart | undefined {
           { ...start.none.use, table, ruleZone: rule.zone, path: ['start', 'none'] },
           report,
         )
-  if (none === undefined || sources.length < start.sources.length) return undefined
-  return { kind: 'event', sources, none }
+  const own = start.own.flatMap(
+    (column) =>
+      fitMoment({ ...column, table, ruleZone: rule.zone, path: column.place }, report) ?? [],
+  )
+  const complete = sources.length === start.sources.length && own.length === start.own.length
+  if (none === undefined || !complete) return undefined
+  return { kind: 'event', sources, own, nulls: start.nulls, none }
 }
 
 function fitSource(context: Context, source: EventSource): FittedSource | undefined {
@@ -49,7 +54,11 @@ function fitSource(context: Context, source: EventSource): FittedSource | undefi
   }
   if (moment === undefined || way === undefined) return undefined
   const { hops, links, top } = way
-  const guard = fitGuard({ ...context, source, top, links })
+  const { start } = rule
+  const mayLackEvents =
+    start.kind === 'event' &&
+    (typeof start.none === 'object' || start.sources.length + start.own.length > 1)
+  const guard = fitGuard({ ...context, source, mayLackEvents, top, links })
   if (guard === undefined) return undefined
   return { table, moment, open: source.open, hops, links, guard, place: source.place }
 }

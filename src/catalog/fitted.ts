@@ -1,6 +1,6 @@
 import type { TableName } from '../base/names.ts'
 import type { KeyColumn, TableRef } from '../db/governed.ts'
-import type { Condition, Rule } from '../policy/policy.ts'
+import type { Condition, Rule, TextFormat } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import type { Strategy, TruncateUnit } from '../policy/strategy.ts'
 import type { Column, ForeignKey, Table, TableTrigger } from './catalog.ts'
@@ -66,19 +66,27 @@ export type Moment = { readonly column: string; readonly frame: Frame }
 
 /**
  * `date`: a calendar day. `instant`: a timestamp with time zone. `local`: a timestamp whose wall
- * clock stands in `zone`.
+ * clock stands in `zone`. `epoch`: an integer that counts from 1970 in UTC. `uuid7`: a uuid that
+ * begins with such a count of milliseconds. `text`: a day in words of `format`.
  */
 export type Frame =
   | { readonly kind: 'date' }
   | { readonly kind: 'instant' }
   | { readonly kind: 'local'; readonly zone: string }
+  | { readonly kind: 'epoch'; readonly unit: 'seconds' | 'milliseconds' }
+  | { readonly kind: 'uuid7' }
+  | { readonly kind: 'text'; readonly format: TextFormat }
 
 export type FittedStart = { readonly kind: 'column'; readonly moment: Moment } | FittedEvent
 
 export type FittedEvent = {
   readonly kind: 'event'
   readonly sources: readonly FittedSource[]
-  /** Where the period starts for a record without any related row; null: it never expires. */
+  /** Columns of the governed row that count beside the sources. */
+  readonly own: readonly Moment[]
+  /** What null says: the event is still to come, or nothing ever happened there. */
+  readonly nulls: 'open' | 'nothing'
+  /** Where the period starts for a record that nothing gives a start; null: it never expires. */
   readonly none: Moment | null
 }
 

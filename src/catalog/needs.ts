@@ -97,7 +97,10 @@ function governedNeeds(fitted: FittedRule): readonly Need[] {
   const own =
     start.kind === 'column'
       ? [start.moment.column]
-      : start.sources.flatMap(({ links }) => names(links.map((link) => link.own)))
+      : [
+          ...start.sources.flatMap(({ links }) => names(links.map((link) => link.own))),
+          ...start.own.map((moment) => moment.column),
+        ]
   const fallback = start.kind === 'event' && start.none !== null ? [start.none.column] : []
   const referenced = table.inbound.flatMap((each: ForeignKey) => each.toColumns)
   const read = [

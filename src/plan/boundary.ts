@@ -133,7 +133,7 @@ function asClock(clock: RawBuilder<unknown>): RawBuilder<unknown> {
 
 function momentsOf({ start }: Pick<FittedRule, 'start'>): readonly Moment[] {
   if (start.kind === 'column') return [start.moment]
-  const events = start.sources.map((source) => source.moment)
+  const events = [...start.own, ...start.sources.map((source) => source.moment)]
   return start.none === null ? events : [...events, start.none]
 }
 

@@ -2,7 +2,14 @@ import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
 import { tableId } from '../db/governed.ts'
 import { isDue, isInClass, type View } from './due.ts'
-import { eventsOf, hasNoStart, isImplausibleRow, isOpenRow, startDay } from './events.ts'
+import {
+  eventsOf,
+  hasNoStart,
+  isImplausibleRow,
+  ownUpdateMayCount,
+  isOpenRow,
+  startDay,
+} from './events.ts'
 import { goesWithAny } from './going.ts'
 import {
   isActionable,
@@ -109,6 +116,8 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
   return sql`
     case
       when (${isInClass(view)}) is not true then 'outside'
+      -- Our own update may have moved the last activity of a row: it is no activity.
+      when ${ownUpdateMayCount(start) ? isDone(view) : sql`false`} then 'done'
       when ${isDue(view)} then
         case
           when ${isDone(view)} then 'done'

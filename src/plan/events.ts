@@ -10,14 +10,20 @@ import { plainly, topOf, wayFrom } from './related.ts'
 export function eventsOf(start: FittedStart, law: Law): RawBuilder<unknown> {
   if (start.kind === 'column') return sql``
   return sql.join(
-    start.sources.map((source, at) => summedUp(source, at, law)),
+    start.sources.map((source, at) => summedUp(start, source, at, law)),
     sql` `,
   )
 }
 
-function summedUp(source: FittedSource, at: number, law: Law): RawBuilder<unknown> {
+function summedUp(
+  start: FittedEvent,
+  source: FittedSource,
+  at: number,
+  law: Law,
+): RawBuilder<unknown> {
   const { column, frame } = source.moment
   const value = columnId('event', column)
+  const said = start.nulls === 'open' ? sql<boolean>`true` : sql<boolean>`${value} is not null`
   const declared =
     source.open === null
       ? sql<boolean>`false`
@@ -31,11 +37,11 @@ function summedUp(source: FittedSource, at: number, law: Law): RawBuilder<unknow
     left join (
       select
         ${sql.join(links.map(({ read, alias }) => sql`${read} as ${sql.id(alias)}`))},
-        count(*) as related,
         count(*) filter (where ${isOpen(value, frame, law)} or ${declared}) as open,
         count(*) filter (where ${isImplausible(value, frame, law)}) as implausible,
         max(${dayOf(value, frame, law)}) as latest
       from ${wayFrom(source, 0, plainly)}
+      where ${said}
       group by ${sql.join(links.map(({ read }) => read))}
     ) as ${sql.id(summary(at))}
     on ${conjunction(links.map(({ own, alias }) => sql`${own} = ${sql.id(summary(at), alias)}`))}`
@@ -45,41 +51,73 @@ function summary(at: number): string {
   return `events_${at + 1}`
 }
 
-function said(at: number, what: string): RawBuilder<unknown> {
-  return sql.id(summary(at), what)
+/** What one source, or one column of the row itself, says of its start. */
+type Said = {
+  readonly nothing: RawBuilder<boolean>
+  readonly open: RawBuilder<boolean>
+  readonly implausible: RawBuilder<boolean>
+  readonly day: RawBuilder<unknown>
 }
 
-function any(start: FittedEvent, what: 'open' | 'implausible'): RawBuilder<boolean> {
-  return disjunction(start.sources.map((_, at) => sql`${said(at, what)} > 0`))
+function allSaid(start: FittedEvent, law: Law): readonly Said[] {
+  const sources = start.sources.map((_, at): Said => {
+    const column = (name: string) => sql.id(summary(at), name)
+    return {
+      nothing: sql<boolean>`${column('open')} is null`,
+      open: sql<boolean>`${column('open')} > 0`,
+      implausible: sql<boolean>`${column('implausible')} > 0`,
+      day: column('latest'),
+    }
+  })
+  const own = start.own.map((moment) => ownSaid(moment, start.nulls, law))
+  return [...sources, ...own]
 }
 
-function hasNoEvent(start: FittedEvent): RawBuilder<boolean> {
-  return conjunction(start.sources.map((_, at) => sql`${said(at, 'related')} is null`))
+function ownSaid(moment: Moment, nulls: FittedEvent['nulls'], law: Law): Said {
+  const value = own(moment)
+  const said = nulls === 'open' ? sql`true` : sql`${value} is not null`
+  return {
+    nothing: sql<boolean>`not (${said})`,
+    open: sql<boolean>`(${said} and ${isOpen(value, moment.frame, law)})`,
+    implausible: isImplausible(value, moment.frame, law),
+    day: dayOf(value, moment.frame, law),
+  }
+}
+
+function nothingSaid(start: FittedEvent, law: Law): RawBuilder<boolean> {
+  return conjunction(allSaid(start, law).map(({ nothing }) => nothing))
+}
+
+/** True of a start that an update of the governed row, and so ours, may move. */
+export function ownUpdateMayCount(start: FittedStart): boolean {
+  return start.kind === 'event' && start.nulls === 'nothing'
 }
 
 /** True of a row that nothing says the period start of. */
 export function hasNoStart(start: FittedStart, law: Law): RawBuilder<boolean> {
   if (start.kind === 'column') return sql<boolean>`false`
-  if (start.none === null) return hasNoEvent(start)
-  return conjunction([hasNoEvent(start), isOpen(own(start.none), start.none.frame, law)])
+  const nothing = nothingSaid(start, law)
+  if (start.none === null) return nothing
+  return conjunction([nothing, isOpen(own(start.none), start.none.frame, law)])
 }
 
 export function isImplausibleRow(start: FittedStart, law: Law): RawBuilder<boolean> {
   if (start.kind === 'column') return isImplausible(own(start.moment), start.moment.frame, law)
-  if (start.none === null) return any(start, 'implausible')
+  const said = allSaid(start, law).map(({ implausible }) => implausible)
+  if (start.none === null) return disjunction(said)
   const fallback = isImplausible(own(start.none), start.none.frame, law)
-  return sql<boolean>`(${any(start, 'implausible')} or (${hasNoEvent(start)} and ${fallback}))`
+  return disjunction([...said, conjunction([nothingSaid(start, law), fallback])])
 }
 
 export function isOpenRow(start: FittedStart, law: Law): RawBuilder<boolean> {
-  if (start.kind === 'event') return any(start, 'open')
+  if (start.kind === 'event') return disjunction(allSaid(start, law).map(({ open }) => open))
   return isOpen(own(start.moment), start.moment.frame, law)
 }
 
 /** The day on which the period starts; null if there is none. */
 export function startDay(start: FittedStart, law: Law): RawBuilder<unknown> {
   if (start.kind === 'column') return dayOf(own(start.moment), start.moment.frame, law)
-  const latest = sql`greatest(${sql.join(start.sources.map((_, at) => said(at, 'latest')))})`
+  const latest = sql`greatest(${sql.join(allSaid(start, law).map(({ day }) => day))})`
   if (start.none === null) return latest
   return sql`coalesce(${latest}, ${dayOf(own(start.none), start.none.frame, law)})`
 }

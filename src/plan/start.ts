@@ -13,23 +13,38 @@ export function isOver(start: FittedStart, asked: Asked): RawBuilder<boolean> {
   if (start.kind === 'column') return isPastColumn(start.moment, asked)
   // One `not exists` for each source, which PostgreSQL turns into an anti-join: all related rows are
   // past; one that is not, or of which it is not known, keeps the record.
-  const keeping = start.sources.map((source) => sql`not ${anyNotPast(source, asked)}`)
-  return conjunction([...keeping, hasStart(start, asked)])
+  const sources = start.sources.map((source) => sql`not ${anyNotPast(start, source, asked)}`)
+  const own = start.own.map((moment) => isPastIfSaid(start, moment, asked))
+  return conjunction([...sources, ...own, hasStart(start, asked)])
 }
 
-/** True of a row that has a related row, or falls back on a column of its own that is past. */
+/** True of a row that something gives a start, or that falls back on a column that is past. */
 function hasStart(start: FittedEvent, asked: Asked): RawBuilder<boolean> {
   return disjunction([
-    ...start.sources.map((source) => anyRelated(source, asked, sql`true`)),
+    ...start.sources.map((source) => anyRelated(source, asked, says(start, source, asked))),
+    ...start.own.map(({ column }) => sql`${columnId(asked.row, column)} is not null`),
     ...(start.none === null ? [] : [isPastColumn(start.none, asked)]),
   ])
+}
+
+/** True of a related row that says something: of a last activity, null says nothing. */
+function says(start: FittedEvent, source: FittedSource, { named }: Asked): RawBuilder<boolean> {
+  return start.nulls === 'open'
+    ? sql<boolean>`true`
+    : sql<boolean>`${columnId(named('event'), source.moment.column)} is not null`
 }
 
 function isPastColumn({ column, frame }: Moment, { law, row }: Asked): RawBuilder<boolean> {
   return isPast(columnId(row, column), frame, law)
 }
 
-function anyNotPast(source: FittedSource, asked: Asked): RawBuilder<boolean> {
+function isPastIfSaid(start: FittedEvent, moment: Moment, asked: Asked): RawBuilder<boolean> {
+  const past = isPastColumn(moment, asked)
+  if (start.nulls === 'open') return past
+  return sql<boolean>`(${columnId(asked.row, moment.column)} is null or ${past})`
+}
+
+function anyNotPast(start: FittedEvent, source: FittedSource, asked: Asked): RawBuilder<boolean> {
   const event = asked.named('event')
   const { column, frame } = source.moment
   const past = isPast(columnId(event, column), frame, asked.law)
@@ -37,7 +52,8 @@ function anyNotPast(source: FittedSource, asked: Asked): RawBuilder<boolean> {
     source.open === null
       ? past
       : sql`(${past} and ${matches(source.open, source.table, event)} is not true)`
-  return anyRelated(source, asked, sql`${closed} is not true`)
+  const condition = conjunction([says(start, source, asked), sql`${closed} is not true`])
+  return anyRelated(source, asked, condition)
 }
 
 function anyRelated(

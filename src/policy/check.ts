@@ -149,10 +149,11 @@ function columnsDeciding(rule: Rule): Deciding {
   if (rule.start.kind === 'column') {
     return [where, [rule.table, [rule.start.column], 'the period start']]
   }
-  const { sources, none } = rule.start
+  const { sources, own, none } = rule.start
   return [
     where,
     ...sources.flatMap((source) => sourceDeciding(rule, source)),
+    [rule.table, own.map(({ column }) => column), 'the period start'],
     [rule.table, typeof none === 'object' ? [none.use.column] : [], 'the period start'],
   ]
 }

@@ -131,21 +131,22 @@ function conditionJson(condition: Condition): Json {
 
 /** What a start does not use is not in it, so that a new key of the language changes no old digest. */
 function startJson(start: Start): Json {
-  if (start.kind === 'column') {
-    const { kind, ...column } = start
-    return { kind, ...columnJson(column) }
-  }
+  if (start.kind === 'column') return { kind: 'column', ...columnJson(start) }
   const none = typeof start.none === 'string' ? start.none : { use: fallbackJson(start.none.use) }
   const sources = start.sources.map(sourceJson)
   const [only] = sources
-  const one = sources.length === 1 && only !== undefined
-  return one ? { kind: 'event', ...only, none } : { kind: 'event', sources: asSet(sources), none }
+  if (start.nulls === 'open' && start.own.length === 0 && sources.length === 1) {
+    return { kind: 'event', ...only, none }
+  }
+  const own = asSet(start.own.map((column): Json => columnJson(column)))
+  return { kind: 'event', sources: asSet(sources), own, nulls: start.nulls, none }
 }
 
-function sourceJson({ table, hops, via, by, open, column, zone }: EventSource) {
+function sourceJson(source: EventSource) {
+  const { table, hops, via, by, open } = source
   return {
     source: { ...table },
-    ...columnJson({ column, zone }),
+    ...columnJson(source),
     ...(hops.length === 0 ? {} : { hops: hops.map(hopJson) }),
     via: via && { ...via },
     by: asSet(by.map((link): Json => ({ ...link }))),
@@ -157,12 +158,13 @@ function hopJson({ table, links }: Hop): Json {
   return { table: { ...table }, links: asSet(links.map((link): Json => ({ ...link }))) }
 }
 
-function columnJson({ column, zone }: StartColumn) {
-  return { column, zone }
+function columnJson({ column, zone, unit, format }: StartColumn) {
+  return { column, zone, ...(unit !== null && { unit }), ...(format !== null && { format }) }
 }
 
 function fallbackJson(use: StartColumn): Json {
-  return use.zone === null ? use.column : columnJson(use)
+  const { column, zone, unit, format } = use
+  return zone === null && unit === null && format === null ? column : columnJson(use)
 }
 
 function actionJson(action: Action): Json {

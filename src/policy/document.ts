@@ -1,26 +1,18 @@
 import { z } from 'zod'
 import { ConditionShape, readCondition } from './condition.ts'
 import { Masks } from './document-masks.ts'
-import { below, isMapping, quote, refuse, refuseKind } from './fault.ts'
-import type { Fault, Read } from './fault.ts'
+import { readEntries } from './entries.ts'
+import { isMapping, quote, refuse, refuseKind } from './fault.ts'
+import type { Read } from './fault.ts'
 import { CoverageDocument } from './document-coverage.ts'
 import { HoldSourceDocument, Subject } from './document-holds.ts'
-import {
-  Column,
-  Day,
-  Id,
-  Table,
-  TableColumn,
-  Text,
-  Zone,
-  mapping,
-  repeated,
-} from './document-parts.ts'
+import { Day, Id, Table, Text, Zone, mapping, repeated } from './document-parts.ts'
 import { field, readSchedule, readSentinels } from './fields.ts'
-import { readColumn, readTable } from './name.ts'
+import { readTable } from './name.ts'
+import { StartDocument } from './document-start.ts'
 import { tableShapes } from './document-table.ts'
 import { PERIOD_PATTERN, readPeriod } from './period.ts'
-import type { Link, Reference } from './policy.ts'
+import type { Reference } from './policy.ts'
 
 const Filter = field(readCondition, ConditionShape)
 const Days = z.array(z.string())
@@ -72,34 +64,6 @@ const inheritable = {
   ),
 }
 
-const ColumnStart = mapping({
-  column: Column.describe('Column of the governed table that holds the period start.'),
-  timezone: Zone.optional().describe(
-    'Zone of a column of local times; that of the rule by default.',
-  ),
-})
-
-const EventStart = mapping({
-  latest: TableColumn.describe('The period starts at the latest of these over all related rows.'),
-  by: field(readLinks, z.record(z.string(), z.string()).meta({ minProperties: 1 })).describe(
-    'Column of the source table: the column of the governed table that equals it.',
-  ),
-  via: Table.optional().describe('Table whose row both refer to; it is locked while deciding.'),
-  open: Filter.optional().describe('A related row like this is still open and keeps the record.'),
-  none: z
-    .union(
-      [z.enum(['report', 'error']), mapping({ use: Column.describe('Column to use instead.') })],
-      {
-        error: () => 'expected report, error or { use: column }',
-      },
-    )
-    .optional()
-    .describe('What becomes of a record without any related row: report is the default.'),
-  timezone: Zone.optional().describe(
-    'Zone of a column of local times; that of the rule by default.',
-  ),
-})
-
 const Then = z.union(
   [
     z.literal('purge'),
@@ -126,11 +90,9 @@ export const RuleDocument = mapping({
   subject: Subject.optional(),
   timezone: Zone.optional().describe('Zone in which days are counted, if not that of the policy.'),
   where: Filter.optional().describe('Which rows of the table; every row by default.'),
-  start: z
-    .union([Column, ColumnStart, EventStart], {
-      error: () => 'expected a column, or a mapping with the key column or latest',
-    })
-    .describe('What the period counts from: a column, or the latest event of related rows.'),
+  start: StartDocument.describe(
+    'What the period counts from: a column, the latest event of related rows, or the last activity.',
+  ),
   keep: field(readPeriod, z.string().regex(PERIOD_PATTERN)).describe(
     'A whole number of one unit: 10 years, 12 months, 6 weeks, 90 days, P10Y.',
   ),
@@ -174,11 +136,6 @@ export const PolicyDocument = mapping({
 export type PolicyHeader = z.output<typeof PolicyHeader>
 export type RuleDocument = z.output<typeof RuleDocument>
 
-function readLinks(raw: unknown): Read<readonly Link[]> {
-  if (!isMapping(raw)) return refuseKind('a mapping of columns', raw)
-  return readEntries(raw, readColumn, readColumn, (source, own) => ({ source, own }))
-}
-
 function readReferences(raw: unknown): Read<readonly Reference[]> {
   if (!isMapping(raw)) return refuseKind('a mapping of tables', raw)
   const read = readEntries(raw, readTable, readReference, (table, as) => ({ table, as }))
@@ -192,26 +149,4 @@ function readReference(raw: unknown): Read<Reference['as']> {
   if (typeof raw !== 'string') return refuseKind('own_rule or with_parent', raw)
   const message = `${quote(raw)} is neither own_rule nor with_parent`
   return refuse('unknown_value', message, 'with_parent rows go along; own_rule rows go first')
-}
-
-/** Reads a mapping whose keys are names; at least one entry. */
-function readEntries<K, V, T>(
-  raw: Readonly<Record<string, unknown>>,
-  readKey: (key: unknown) => Read<K>,
-  readValue: (value: unknown) => Read<V>,
-  entry: (key: K, value: V) => T,
-): Read<readonly T[]> {
-  const values: T[] = []
-  const faults: Fault[] = []
-  for (const [key, item] of Object.entries(raw)) {
-    const name = readKey(key)
-    const value = readValue(item)
-    for (const fault of name.faults ?? []) faults.push({ ...fault, path: [key], on: 'key' })
-    faults.push(...below([key], value.faults ?? []))
-    if (name.value !== undefined && value.value !== undefined) {
-      values.push(entry(name.value, value.value))
-    }
-  }
-  if (faults.length > 0) return { faults }
-  return values.length > 0 ? { value: values } : refuse('empty_value', 'this mapping is empty')
 }

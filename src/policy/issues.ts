@@ -145,9 +145,12 @@ function unionFaults(
 ): readonly Fault[] {
   if (value === undefined) return [missing(path)]
   if (value === null) return [plain('empty_value', `there is no value here: ${issue.message}`)]
-  const branches = issue.errors.map((errors) => ({ errors, misfit: misfitOf(errors) }))
+  const branches = issue.errors.map((errors) => ({ errors, misfit: misfitOf(errors, value) }))
   const least = Math.min(...branches.map(({ misfit }) => misfit))
-  const likeliest = branches.filter(({ misfit }) => misfit === least)
+  const fitting = branches.filter(({ misfit }) => misfit === least)
+  // Of several, the one that has a key much like one that is unknown.
+  const near = fitting.filter(({ errors }) => nearKeyOf(errors) !== undefined)
+  const likeliest = near.length === 1 ? near : fitting
   const [branch] = likeliest
   if (branch !== undefined && likeliest.length === 1 && Number.isFinite(least)) {
     return faultsOf(branch.errors, value)
@@ -158,21 +161,28 @@ function unionFaults(
         error.code === 'invalid_value' ? error.values.map(String) : [],
       )
     })
-    const near = closest(value, known)
+    const nearest = closest(value, known)
     const message = `${issue.message}, found ${quote(value)}`
-    return [plain('unknown_value', message, near === undefined ? undefined : meant(near))]
+    return [plain('unknown_value', message, nearest === undefined ? undefined : meant(nearest))]
   }
-  const near = isMapping(value) ? nearKeyOf(branches.flatMap(({ errors }) => errors)) : undefined
+  const key = isMapping(value) ? nearKeyOf(branches.flatMap(({ errors }) => errors)) : undefined
   const found = isMapping(value) ? '' : `, found ${kindOf(value)}`
-  return [plain('wrong_kind', `${issue.message}${found}`, near && meant(near))]
+  return [plain('wrong_kind', `${issue.message}${found}`, key && meant(key))]
 }
 
 /** Counts the keys that are unknown or missing; infinite for a value of another kind altogether. */
-function misfitOf(errors: readonly Issue[]): number {
+function misfitOf(errors: readonly Issue[], value: unknown): number {
   return errors.reduce((sum, error) => {
     if (error.code === 'unrecognized_keys') return sum + error.keys.length
     if (error.path.length === 0 && isOfAnotherKind(error)) return Number.POSITIVE_INFINITY
-    return error.code === 'invalid_type' && error.path.length === 1 ? sum + 1 : sum
+    const isMissing =
+      error.code === 'invalid_union' &&
+      valueAt(
+        value,
+        error.path.map((part) => (typeof part === 'number' ? part : String(part))),
+      ) === undefined
+    const counts = error.path.length === 1 && (isMissing || error.code === 'invalid_type')
+    return counts ? sum + 1 : sum
   }, 0)
 }
 

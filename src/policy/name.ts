@@ -76,6 +76,17 @@ export function readTrigger(
   return { value: { table: { schema: first, name: second }, name: third } }
 }
 
+/** Reads a column of the governed table, or `schema.table.column`. */
+export function readAnyColumn(
+  raw: unknown,
+): Read<{ readonly table: TableName | null; readonly column: string }> {
+  const read = readDotted(raw, 'the name of a column')
+  if (read.value === undefined) return read
+  if (read.value.length > 1) return readTableColumn(raw)
+  const column = readColumn(raw)
+  return column.value === undefined ? column : { value: { table: null, column: column.value } }
+}
+
 /** Reads the id of a policy or a rule: it is a word of file names, metrics and the journal. */
 export function readId(raw: unknown): Read<string> {
   if (typeof raw !== 'string') return refuseKind('an id as text', raw)

@@ -116,16 +116,45 @@ export type StartColumn = {
   readonly column: string
   /** Zone of a `timestamp` column's local times; null means the rule's. */
   readonly zone: string | null
+  /** What a number or a uuid counts; null for a column that needs none. */
+  readonly unit: Unit | null
+  /** How a text column writes its days; null for any other. */
+  readonly format: TextFormat | null
 }
 
-/** The period starts at the latest event over all related rows of all the sources. */
+/** Since 1970 in UTC; `uuid7` is a uuid of version 7, whose first bytes count milliseconds. */
+export const UNITS = ['seconds', 'milliseconds', 'uuid7'] as const
+export type Unit = (typeof UNITS)[number]
+
+export const TEXT_FORMATS = [
+  'YYYY-MM-DD',
+  'YYYYMMDD',
+  'DD.MM.YYYY',
+  'DD/MM/YYYY',
+  'MM/DD/YYYY',
+] as const
+export type TextFormat = (typeof TEXT_FORMATS)[number]
+
+/**
+ * The period starts at the latest event: over all related rows of all the sources, and the columns
+ * of the governed row itself.
+ */
 export type EventStart = {
   readonly kind: 'event'
   /** In any order: none of them outvotes another. */
   readonly sources: readonly EventSource[]
-  /** What becomes of a record without any related row. */
+  readonly own: readonly OwnSource[]
+  /** What null says: the event is still to come, or nothing ever happened there (last activity). */
+  readonly nulls: 'open' | 'nothing'
+  /** What becomes of a record of which nothing says when its period starts. */
   readonly none: 'report' | 'error' | { readonly use: StartColumn }
 }
+
+/** A column of the governed row that counts beside the sources. */
+export type OwnSource = StartColumn & { readonly place: Place }
+
+/** Where something stands in its rule, for messages. Not part of any digest. */
+export type Place = readonly (string | number)[]
 
 /** A table whose rows say when something ended, and the way from them to the governed row. */
 export type EventSource = StartColumn & {
@@ -138,8 +167,7 @@ export type EventSource = StartColumn & {
   readonly by: readonly Link[]
   /** A related row matching this is still open, and keeps the record. A null or infinite event always does. */
   readonly open: Condition | null
-  /** Where it stands in its rule, for messages. Not part of any digest. */
-  readonly place: readonly (string | number)[]
+  readonly place: Place
 }
 
 /** One step up from a row below: `own` is a column of `table`, `source` one of the table below. */

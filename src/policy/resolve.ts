@@ -3,16 +3,8 @@ import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
 import { withExempt } from './resolve-coverage.ts'
-import type {
-  Action,
-  Limits,
-  Rule,
-  RuleSource,
-  Schedule,
-  Sentinels,
-  Start,
-  StartColumn,
-} from './policy.ts'
+import { resolveStart } from './resolve-start.ts'
+import type { Action, Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
 import { strategyOf } from './resolve-masks.ts'
 
 /** What a rule gets from its policy. */
@@ -48,7 +40,7 @@ export function resolveRule(
     subject: document.subject ?? [],
     zone: document.timezone ?? policy.timezone,
     where: document.where ?? null,
-    start: startOf(document.start),
+    start: resolveStart(document.start, faults),
     keep: document.keep,
     mode: document.mode ?? policy.defaults?.mode ?? PROGRAM_DEFAULTS.mode,
     schedule: scheduleOf(document, policy, faults),
@@ -87,32 +79,6 @@ function registerOf({ register }: RuleDocument): Rule['register'] {
     categories: register.categories ?? [],
     source: register.source,
   }
-}
-
-function startOf(start: RuleDocument['start']): Start {
-  if (typeof start === 'string') return { kind: 'column', ...columnOf({ column: start }) }
-  if ('column' in start) return { kind: 'column', ...columnOf(start) }
-  const source = {
-    ...columnOf({ column: start.latest.column, timezone: start.timezone }),
-    table: start.latest.table,
-    hops: [],
-    via: start.via ?? null,
-    by: start.by,
-    open: start.open ?? null,
-    place: ['start'],
-  }
-  const none = start.none ?? 'report'
-  return {
-    kind: 'event',
-    sources: [source],
-    none: typeof none === 'string' ? none : { use: columnOf({ column: none.use }) },
-  }
-}
-
-type WrittenColumn = { readonly column: string; readonly timezone?: string | undefined }
-
-function columnOf({ column, timezone }: WrittenColumn): StartColumn {
-  return { column, zone: timezone ?? null }
 }
 
 function scheduleOf(

@@ -14,7 +14,7 @@ beforeAll(async () => {
     );
     create table crm.contract (
       id int primary key, customer_id int references crm.customer, customer_ref uuid,
-      big_id bigint, state text, ended_on date, note text
+      big_id bigint, state text, ended_on date, note text, state_for interval
     );
     create table crm.ticket (id int primary key, customer_id int references crm.customer, closed_on date);
     create table crm.account (id int primary key);
@@ -53,6 +53,9 @@ test.for([
   ['at', { kind: 'instant' }],
   ['wall', { kind: 'local', zone: 'Europe/Paris' }],
   ['{ column: wall, timezone: Asia/Kathmandu }', { kind: 'local', zone: 'Asia/Kathmandu' }],
+  ['{ column: born_in, unit: seconds }', { kind: 'epoch', unit: 'seconds' }],
+  ['{ column: ref, unit: uuid7 }', { kind: 'uuid7' }],
+  ['{ column: name, format: DD.MM.YYYY }', { kind: 'text', format: 'DD.MM.YYYY' }],
 ] as const)('a period starts at %s', async ([start, frame]) => {
   expect(await startOf(start)).toMatchObject({ kind: 'column', moment: { frame } })
 })
@@ -67,21 +70,62 @@ async function startOf(start: string): Promise<FittedRule['start'] | undefined> 
   return rule?.start
 }
 
+const NO_DAY =
+  'a start is a date, a timestamp or a timestamp with time zone; or an integer, a uuid or text that says how it tells one'
+
 test.for([
-  ['name', 'crm.customer.name is text'],
-  ['born_in', 'crm.customer.born_in is integer'],
   ['opening', 'crm.customer.opening is time without time zone'],
   ['lasted', 'crm.customer.lasted is daterange'],
-  ['{ column: name }', 'crm.customer.name is text'],
+  ['{ column: lasted }', 'crm.customer.lasted is daterange'],
 ] as const)('no period starts at %s, which is no day', async ([start, what]) => {
   expect(await problems(start)).toEqual([
-    `crm.yaml:8:12 start_not_a_date: ${what}: no period can start there > a start is a date, a timestamp or a timestamp with time zone`,
+    `crm.yaml:8:12 start_not_a_date: ${what}: no period can start there > ${NO_DAY}`,
   ])
 })
 
+test.for([
+  [
+    'born_in',
+    'start_unit_missing: crm.customer.born_in is integer, and nothing says what it counts > write { column: …, unit: seconds } or { column: …, unit: milliseconds }',
+  ],
+  [
+    'ref',
+    'start_unit_missing: crm.customer.ref is uuid, and nothing says what it counts > write { column: …, unit: uuid7 }',
+  ],
+  [
+    '{ column: name }',
+    'start_format_missing: crm.customer.name is text, and nothing says how it writes its days > write { column: …, format: YYYY-MM-DD }',
+  ],
+  [
+    '{ column: born_in, unit: uuid7 }',
+    'start_unit_unfit: crm.customer.born_in is integer, which holds no uuid7 > write { column: …, unit: seconds } or { column: …, unit: milliseconds }',
+  ],
+  [
+    '{ column: ref, unit: seconds }',
+    'start_unit_unfit: crm.customer.ref is uuid, which holds no seconds > write { column: …, unit: uuid7 }',
+  ],
+  [
+    '{ column: born_in, unit: milliseconds }',
+    'start_unit_too_small: crm.customer.born_in is integer, in which milliseconds end in January 1970 > write unit: seconds',
+  ],
+  [
+    '{ column: started, unit: seconds }',
+    'start_unit_unused: crm.customer.started is date, which counts nothing > remove unit: it is for integers and uuids',
+  ],
+  [
+    '{ column: at, format: YYYYMMDD }',
+    'start_format_unused: crm.customer.at is timestamp with time zone, which is no text > remove format: it is for text',
+  ],
+] as const)('%s does not say how it tells a day', async ([start, said]) => {
+  const [problem, ...more] = await problems(start)
+  expect(problem).toMatch(/^crm\.yaml:8:\d+ /)
+  expect(problem?.replace(/^\S+ /, '')).toBe(said)
+  expect(more).toEqual([])
+})
+
 test('an event that is no day is refused where the rule names it', async () => {
-  expect(await problems('{ latest: crm.contract.note, by: { customer_id: id } }')).toEqual([
-    'crm.yaml:8:22 start_not_a_date: crm.contract.note is text: no period can start there > a start is a date, a timestamp or a timestamp with time zone',
+  expect(await problems('{ latest: crm.contract.state_for, by: { customer_id: id } }')).toEqual([
+    `crm.yaml:8:22 start_not_a_date: crm.contract.state_for is interval: no period can start there > ${NO_DAY}`,
   ])
 })
 

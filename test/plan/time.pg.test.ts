@@ -304,6 +304,15 @@ async function askInstants(question: Question, starts: readonly Micros[]) {
   )
 }
 
+const TYPES: Readonly<Record<Frame['kind'], string>> = {
+  date: 'date',
+  instant: 'timestamptz',
+  local: 'timestamp',
+  epoch: 'int8',
+  uuid7: 'uuid',
+  text: 'text',
+}
+
 /** What the program's own fragments say about many starts at once. */
 async function ask(
   question: Question,
@@ -317,7 +326,7 @@ async function ask(
     { ...fitted, rivals: [], superseding: [] },
     { kind: 'instant', at },
   )
-  const type = sql.id({ date: 'date', instant: 'timestamptz', local: 'timestamp' }[frame.kind])
+  const type = sql.id(TYPES[frame.kind])
   const { rows } = await sql<{ past: boolean }>`
     select ${isPast(sql`record.at`, frame, { rule: fitted.rule, boundary })} as past
     from (

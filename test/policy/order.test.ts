@@ -69,13 +69,21 @@ function ruleOf({ id, purges, reads, via, awaits }: Spec): Rule {
     table: table(reads ?? 'unread'),
     column: 'at',
     zone: null,
+    unit: null,
+    format: null,
     hops: [],
     via: via === undefined ? null : table(via),
     by: [],
     open: null,
     place: ['start'],
   }
-  const event = { kind: 'event', sources: [source], none: 'report' } as const
+  const event = {
+    kind: 'event',
+    sources: [source],
+    own: [],
+    nulls: 'open',
+    none: 'report',
+  } as const
   return {
     ...base,
     id,

@@ -24,7 +24,7 @@ test('without a word, a rule reports, within limits, on demand', () => {
     register: null,
     zone: 'Europe/Paris',
     where: null,
-    start: { kind: 'column', column: 'recorded_at', zone: null },
+    start: { kind: 'column', column: 'recorded_at', zone: null, unit: null, format: null },
     mode: 'report',
     schedule: null,
     limits: { maxRows: 50_000, maxPercent: 10 },
@@ -91,6 +91,8 @@ test('an event that starts a period is read with its links, its filter and its s
         table: { schema: 'crm', name: 'contract' },
         column: 'ended_on',
         zone: 'UTC',
+        unit: null,
+        format: null,
         hops: [],
         via: { schema: 'crm', name: 'parent' },
         by: [{ source: 'customer_id', own: 'id' }],
@@ -98,7 +100,9 @@ test('an event that starts a period is read with its links, its filter and its s
         place: ['start'],
       },
     ],
-    none: { use: { column: 'created_at', zone: null } },
+    own: [],
+    nulls: 'open',
+    none: { use: { column: 'created_at', zone: null, unit: null, format: null } },
   })
 })
 
