@@ -16,6 +16,7 @@ type Sentences = {
   readonly verdict: Readonly<Record<Verdict, (rule: ExplainedRule) => string>>
   readonly hold: (hold: ExplainedHold, onRow: boolean) => string
   readonly report: string
+  readonly pseudonymised: (columns: string) => string
 }
 
 const list = (names: readonly string[]): string => names.join(', ')
@@ -60,6 +61,8 @@ const EN: Sentences = {
       : `Held: by a row of ${hold.source}${place}.`
   },
   report: 'The rule only reports; it never acts.',
+  pseudonymised: (columns) =>
+    `${columns}: pseudonymised, not anonymised. Whoever has the key can find the person again.`,
 }
 
 const FR: Sentences = {
@@ -101,6 +104,8 @@ const FR: Sentences = {
       : `Gelé : par une ligne de ${hold.source}${place}.`
   },
   report: "La règle ne fait que rapporter ; elle n'agit jamais.",
+  pseudonymised: (columns) =>
+    `${columns} : pseudonymisé, non anonymisé. Qui détient la clé peut retrouver la personne.`,
 }
 
 type Scopes = Readonly<Record<ExplainedHold['scope'], string>>
@@ -159,6 +164,7 @@ function ruleLines(
     `${rule.rule}: ${rule.title}`,
     ...(rule.source === null ? [] : [rule.source]),
     say.governed(rule, rule.governs === explanation.table),
+    ...(rule.pseudonymises.length > 0 ? [say.pseudonymised(list(rule.pseudonymises))] : []),
     ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
     ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),
     ...rule.holds.map((hold) => say.hold(hold, hold.on === explanation.table)),

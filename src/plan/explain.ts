@@ -37,6 +37,8 @@ export type ExplainedRule = {
   readonly source: string | null
   readonly action: 'purge' | 'anonymise'
   readonly mode: 'report' | 'enforce'
+  /** Columns that get a pseudonym: whoever has the key finds the person again. */
+  readonly pseudonymises: readonly string[]
   /** The table whose rows the rule governs; the record goes along with one of them if it is another. */
   readonly governs: string
   readonly verdict: Verdict
@@ -171,6 +173,9 @@ async function explainUnder(
     source: rule.register?.source ?? null,
     action: rule.action.kind,
     mode: rule.mode,
+    pseudonymises: fitted.masks
+      .filter(({ written }) => written.kind === 'pseudonym')
+      .map(({ column }) => column.name),
     governs: printTable(rule.table),
     verdict: row?.verdict ?? 'outside',
     startsAt: startOf(fitted),

@@ -148,11 +148,10 @@ function remarkLines(remarks: readonly Remark[], indent: string): readonly strin
 }
 
 /** In this order: what goes, then what is coarser, then what is still about a person, then what stays. */
-const KINDS = [
-  ...['nothing', 'constant', 'template', 'random'],
-  ...['partial', 'pattern', 'truncate', 'bucket', 'round', 'network', 'json'],
-  ...['pseudonymised', 'keep', 'structural'],
-]
+const KINDS =
+  'nothing constant template random partial pattern truncate bucket round network json pseudonymised keep structural'.split(
+    ' ',
+  )
 
 const LABELS: Readonly<Record<string, string>> = {
   pseudonymised: 'pseudonymised (still personal data)',

@@ -40,7 +40,7 @@ export async function tryRule<DB>(
   try {
     return await inTrial(db, async (trx) => {
       const keys = await lockSome(trx, fitted, boundary)
-      return keys.length === 0 ? NOT_TRIED : await tryRows(trx, fitted, keys)
+      return keys.length === 0 ? NOT_TRIED : tryRows(trx, fitted, keys)
     })
   } catch (error) {
     if (saysConnectionLost(error) || !saysBusy(error)) throw error

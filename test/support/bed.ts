@@ -21,6 +21,7 @@ import { makePlan, type Stand } from '../../src/plan/make.ts'
 import type { Plan } from '../../src/plan/plan.ts'
 import { prepare, valueOf, type Prepared } from '../../src/plan/prepare.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
+import type { PseudonymKey } from '../../src/policy/pseudonym-key.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
 import { pseudonymKey } from './builders.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
@@ -41,7 +42,7 @@ export interface Bed extends AsyncDisposable {
   /** Rows of one column or more, as the application sees them. */
   rows<T extends object = Record<string, unknown>>(statement: string): Promise<readonly T[]>
   /** Takes policies into use, and grants the daemon's role what they need. */
-  govern(yaml: string): Promise<Prepared & { readonly set: PolicySet }>
+  govern(yaml: string, key?: PseudonymKey): Promise<Prepared & { readonly set: PolicySet }>
   /** A plan under the policies last taken into use. */
   plan(stand?: Stand): Promise<Plan>
   /** Makes a plan and carries it out as approved. */
@@ -105,17 +106,20 @@ class OpenBed implements Bed {
     return (await this.database.superuser.query<T>(statement)).rows
   }
 
-  async govern(yaml: string): Promise<Prepared & { readonly set: PolicySet }> {
+  async govern(
+    yaml: string,
+    key: PseudonymKey = pseudonymKey(),
+  ): Promise<Prepared & { readonly set: PolicySet }> {
     const set = valueOf(parsePolicies([{ file: 'policy.yaml', text: yaml }]))
     const catalog = await inspectCatalog(this.connection.db, tablesNamed(set))
-    const fitted = valueOf(fitWithoutRights(set, catalog, pseudonymKey()))
+    const fitted = valueOf(fitWithoutRights(set, catalog, key))
     const grants = renderGrants(
       fitted.flatMap((rule) => needsOf(rule, true)),
       this.roles.daemon,
     )
     await this.run(grants)
     await this.run(renderGrants(fitted.flatMap(keeperNeeds), this.roles.keeper))
-    this.#governed = { ...(await prepare(this.connection.db, set, pseudonymKey())), set }
+    this.#governed = { ...(await prepare(this.connection.db, set, key)), set }
     await this.watch()
     return this.#governed
   }
