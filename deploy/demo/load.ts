@@ -18,6 +18,7 @@ const NUMBERED: readonly DemoTable[] = [
   'support.ticket',
   'support.message',
   'site.connection',
+  'legal.litigation',
 ]
 
 /**

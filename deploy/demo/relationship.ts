@@ -13,6 +13,8 @@ export type Relationship = {
   /** The customer who is billed, and the one who pays, if not this one. */
   readonly billedTo?: number
   readonly paidBy?: number
+  /** The customer is or was before a court. */
+  readonly litigation?: 'open' | 'closed'
 }
 
 const FIRST_NAMES = ['Camille', 'Dominique', 'Claude', 'Maxence', 'Sacha', 'Éloïse', 'Noé'] as const
@@ -39,6 +41,7 @@ export function relationshipRows(relationship: Relationship, days: Days): Rows {
     ...contactRows(id, first),
     ...(ends.length === 0 ? {} : accountRows(relationship, first)),
     ...supportRows(id, first),
+    ...litigationRows(relationship, days),
   }
 }
 
@@ -159,6 +162,22 @@ function accountRows(relationship: Relationship, from: DateTime): Partial<Rows> 
         submitted_on: iso(issued),
         category: 'train',
         amount: 84.5,
+      },
+    ],
+  }
+}
+
+function litigationRows({ id, litigation }: Relationship, days: Days): Partial<Rows> {
+  if (litigation === undefined) return {}
+  const opened = days.today.minus({ years: 2 })
+  return {
+    'legal.litigation': [
+      {
+        id,
+        customer_id: id,
+        docket: `RG ${opened.year}/${String(id).padStart(5, '0')}`,
+        opened_on: iso(opened),
+        closed_on: litigation === 'open' ? null : iso(opened.plus({ months: 9 })),
       },
     ],
   }

@@ -12,6 +12,7 @@ export const TABLES = [
   'support.message',
   'support.attachment',
   'site.connection',
+  'legal.litigation',
 ] as const
 
 export type DemoTable = (typeof TABLES)[number]
@@ -36,6 +37,7 @@ export function noRows(): { [Table in DemoTable]: Row[] } {
     'support.message': [],
     'support.attachment': [],
     'site.connection': [],
+    'legal.litigation': [],
   }
 }
 

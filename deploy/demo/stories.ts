@@ -29,6 +29,7 @@ export function stories(days: Days): readonly Story[] {
     ...withoutEnd(days),
     ...support(days),
     ...stranded(days),
+    ...litigated(days),
   ]
 }
 
@@ -180,6 +181,29 @@ function support({ today, fiveYears }: Days): readonly Story[] {
       ends: [iso(today.minus({ years: 13 })), null],
       fate: 'kept',
       why: 'the relationship counts, not the age of the ticket, and it is open',
+    },
+  ]
+}
+
+/** Relationships that are over, and that a court may still ask about. */
+function litigated({ today }: Days): readonly Story[] {
+  const ends = [iso(today.minus({ years: 11 }))]
+  return [
+    {
+      id: 22,
+      name: 'over, and before a court',
+      ends,
+      litigation: 'open',
+      fate: 'kept',
+      why: 'an open case holds the customer, and everything that refers to them',
+    },
+    {
+      id: 23,
+      name: 'over, and before a court once',
+      ends,
+      litigation: 'closed',
+      fate: 'over',
+      why: 'the case is closed, and holding did not make the ten years begin again',
     },
   ]
 }

@@ -98,6 +98,8 @@ test('the first case of every name is the row that the name is about', () => {
     'an old ticket of an open relationship': 'support.ticket kept',
     'a contract that still decides': 'crm.contract kept',
     'a contract billed to another customer': 'crm.contract kept',
+    'over, and before a court': 'crm.customer kept',
+    'over, and before a court once': 'crm.customer anonymised',
     'connection exactly 12 months ago': 'site.connection kept',
     'connection 12 months and a day ago': 'site.connection gone',
     'connection a second before midnight': 'site.connection gone',
@@ -134,7 +136,12 @@ function endOf(rows: Rows, customer: unknown): End {
 }
 
 function lawOver(rows: Rows, today: DateTime): (edge: EdgeCase) => EdgeCase['expect'] {
+  const isHeld = (customer: unknown) =>
+    rows['legal.litigation'].some(
+      (litigation) => litigation['customer_id'] === customer && litigation['closed_on'] === null,
+    )
   const over = (customer: unknown, years: number) => {
+    if (isHeld(customer)) return false
     const end = endOf(rows, customer)
     return typeof end !== 'string' && end.plus({ years }) < today
   }
@@ -185,6 +192,8 @@ function lawOver(rows: Rows, today: DateTime): (edge: EdgeCase) => EdgeCase['exp
       case 'billing.bank_record':
       case 'billing.expense_report':
         return purged(owner['customer_id'], 10)
+      case 'legal.litigation':
+        return 'kept'
       default:
         return table satisfies never
     }

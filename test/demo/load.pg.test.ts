@@ -47,7 +47,7 @@ test('the primary keys of the demo are those by which the cases name their rows'
      join pg_namespace n on n.oid = c.relnamespace
      cross join unnest(p.conkey) with ordinality as k (number, position)
      join pg_attribute a on a.attrelid = c.oid and a.attnum = k.number
-     where p.contype = 'p' and n.nspname in ('crm', 'billing', 'support', 'site')
+     where p.contype = 'p' and n.nspname in ('crm', 'billing', 'support', 'site', 'legal')
      group by 1`,
   )
 
