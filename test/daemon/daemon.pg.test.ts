@@ -169,6 +169,7 @@ async function daemonInside() {
       for (const wake of alarms) wake()
       await answer
     },
+    told: async () => (await fetch(`http://127.0.0.1:${String(port)}/readyz`)).json(),
     readiness: async () => (await fetch(`http://127.0.0.1:${String(port)}/readyz`)).status,
     [Symbol.asyncDispose]: async () => {
       stopping.abort()
@@ -207,6 +208,23 @@ test('another instance at work is no failure: the next schedule comes anyway', a
   await daemon.ring('run ended')
 
   expect(during).toBe(200)
+})
+
+test('a table without a rule is said at the start and before each run, and the run goes on', async () => {
+  await site.sql('create table site.later (id bigint primary key)')
+  await site.govern(POLICY.replace('defaults:', 'coverage: { schemas: [site] }\ndefaults:'))
+  await using daemon = await daemonInside()
+
+  await daemon.ring('run ended')
+  const told = await daemon.told()
+  await site.govern(POLICY)
+
+  const findings = daemon.said.filter(({ message }) => message === 'coverage finding')
+  expect(findings.map(({ fields }) => fields['code'])).toEqual([
+    'table_uncovered',
+    'table_uncovered',
+  ])
+  expect(told).toMatchObject({ ready: true, covered: false })
 })
 
 test('a journal that is not sound stops every run to come, and readiness says so', async () => {
