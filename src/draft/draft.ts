@@ -1,7 +1,7 @@
 import { printName, printTable, sameTable, type TableName } from '../base/names.ts'
 import { rowKey, type Catalog, type Table } from '../catalog/catalog.ts'
 import { firedBy } from '../catalog/trigger.ts'
-import { draftMasks, startCandidates, type DraftMask } from './guess-column.ts'
+import { draftMasks, epochUnit, startCandidates, type DraftMask } from './guess-column.ts'
 
 /** A first policy for a database that has none, to be read and changed by a person. */
 export type Draft = {
@@ -28,6 +28,8 @@ export type DraftStart = {
   /** Null: a column of the row itself; otherwise how rows of that table are related. */
   readonly source: { readonly table: TableName; readonly by: ReadonlyMap<string, string> } | null
   readonly column: string
+  /** Of a whole number that counts from 1970. */
+  readonly unit: 'seconds' | 'milliseconds' | null
   /** Other columns that could be meant. */
   readonly others: readonly string[]
 }
@@ -77,7 +79,15 @@ export function draftPolicy({ catalog, tables, unfit }: DraftRequest): Draft {
 
 function ownStart(table: Table): readonly Start[] {
   const [column, ...others] = startCandidates(table).map(({ name }) => name)
-  return column === undefined ? [] : [{ table, source: null, column, others }]
+  if (column !== undefined) return [{ table, source: null, column, unit: null, others }]
+  const counts = table.columns.flatMap((each) => {
+    const unit = epochUnit(each)
+    return unit === null ? [] : [{ column: each.name, unit }]
+  })
+  const [first, ...more] = counts
+  return first === undefined
+    ? []
+    : [{ table, source: null, ...first, others: more.map((other) => other.column) }]
 }
 
 /** A person without a date of their own: the period starts at the last of what refers to them. */
@@ -87,7 +97,7 @@ function relatedStarts(fit: readonly Table[], own: readonly Start[]): readonly S
     if (dated.has(printTable(table)) || !hasPersonal(table)) return []
     const [first, ...more] = table.inbound.flatMap((key) => {
       const start = dated.get(printTable(key.from))
-      return start === undefined || !key.enforced ? [] : [{ key, start }]
+      return start === undefined || start.unit !== null || !key.enforced ? [] : [{ key, start }]
     })
     if (first === undefined) return []
     const by = new Map(
@@ -98,6 +108,7 @@ function relatedStarts(fit: readonly Table[], own: readonly Start[]): readonly S
         table,
         source: { table: first.start.table, by },
         column: first.start.column,
+        unit: null,
         others: more.map(({ start }) => `${printTable(start.table)}.${printName(start.column)}`),
       },
     ]

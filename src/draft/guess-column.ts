@@ -52,6 +52,13 @@ export function movesWithChanges(name: string): boolean {
   return /(updat|modif|last_|change|maj)/i.test(name)
 }
 
+/** The unit of a whole number that counts from 1970, by its name; null if the name says nothing. */
+export function epochUnit({ name, baseType }: Column): 'seconds' | 'milliseconds' | null {
+  if (baseType !== 'int8' && baseType !== 'int4') return null
+  if (!/(_at|_on|_ts|timestamp|epoch|_ms)$/i.test(name) || NO_START.test(name)) return null
+  return /(_ms|millis)/i.test(name) ? 'milliseconds' : 'seconds'
+}
+
 function rankOf({ name, notNull }: Column): number {
   const rank = LATE.test(name) ? 8 : START_RANKS.findIndex((pattern) => pattern.test(name))
   return (rank < 0 ? 6 : rank) * 2 + (notNull ? 0 : 1)

@@ -80,11 +80,15 @@ function renderRule(rule: DraftRule): readonly string[] {
   ]
 }
 
-function renderStart({ source, column, others }: DraftStart): readonly string[] {
+function renderStart({ source, column, unit, others }: DraftStart): readonly string[] {
   const instead = others.length === 0 ? '' : `; or: ${oneLine(others.slice(0, 5).join(', '))}`
   if (source === null) {
     const moves = movesWithChanges(column) ? ', though it may move with every change' : ''
-    return [`    start: ${scalar(printName(column))} # GUESS by its name${moves}${instead}`]
+    const start =
+      unit === null
+        ? scalar(printName(column))
+        : `{ column: ${scalar(printName(column))}, unit: ${unit} }`
+    return [`    start: ${start} # GUESS by its name${moves}${instead}`]
   }
   const by = [...source.by].map(
     ([from, to]) => `${scalar(printName(from))}: ${scalar(printName(to))}`,

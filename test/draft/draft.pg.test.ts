@@ -28,6 +28,7 @@ const SCHEMA = `
   create table shop.employee (id int primary key, first_name text, boss int references shop.employee);
   create table shop.shift (id int primary key, employee int references shop.employee, day date);
   create table shop.history (id bigint primary key, logged_at timestamptz);
+  create table shop.click (id bigint primary key, made_at bigint not null, amount bigint);
   create view shop.everyone as select id from shop.customer;
   create function shop.note() returns trigger language plpgsql as 'begin return old; end';
   create trigger note before delete on shop.history for each row execute function shop.note();
@@ -65,6 +66,7 @@ function ruleOf({ rules }: Draft, table: string) {
 test('a table with a key and a date gets a rule, and a table without is exempt for a year', async () => {
   const { draft, text } = await drafted(['shop'])
   expect(draft.rules.map(({ id }) => id)).toEqual([
+    'click',
     'customer',
     'employee',
     'history',
@@ -85,6 +87,7 @@ test('a period is drafted from when a row was made, before what changes and neve
     column: 'created_at',
     others: ['updated_at'],
   })
+  expect(ruleOf(draft, 'click').start).toMatchObject({ column: 'made_at', unit: 'seconds' })
 })
 
 test('a person without a date of their own is drafted with the last of what refers to them', async () => {
