@@ -38,6 +38,31 @@ const SCHEMA = `
   create schema bank;
   create table bank.account (id bigint primary key, number bigint not null unique, iban text);
   create table bank.movement (id bigint primary key, number bigint not null, booked_on date);
+  create schema law;
+  create table law.party (id bigint primary key, name text not null);
+  create table law.matter (id bigint primary key, party_id bigint references law.party, opened_on date);
+  create table law.step (id bigint primary key, matter_id bigint references law.matter, done_on date);
+  create table law.fee (
+    id bigint primary key, party_id bigint references law.party, state text not null, paid_on date
+  );
+  create index on law.matter (party_id);
+  create index on law.step (matter_id);
+  create index on law.fee (party_id);
+  create schema post;
+  create table post.parcel (id bigint primary key, receiver text not null);
+  create table post.label (
+    id bigint primary key, code bigint not null, parcel_id bigint references post.parcel, printed_on date
+  );
+  create table post.scan (id bigint primary key, code bigint not null, read_on date);
+  create index on post.label (parcel_id);
+  create index on post.scan (code);
+  insert into law.party values (${DONOR}, 'Donor');
+  insert into law.matter values (${DONOR}, ${DONOR}, ${OLD});
+  insert into law.step values (${DONOR}, ${DONOR}, null);
+  insert into law.fee values (${DONOR}, ${DONOR}, 'due', ${OLD});
+  insert into post.parcel values (${DONOR}, 'Donor');
+  insert into post.label values (${DONOR}, ${DONOR}, ${DONOR}, ${OLD});
+  insert into post.scan values (${DONOR}, ${DONOR}, current_date);
   insert into crm.customer values (${DONOR}, 'Donor', 'donor@example.org', '0');
   insert into crm.contract values (${DONOR}, ${DONOR}, 'active', null);
   insert into crm.ticket values (${DONOR}, ${DONOR}, 'open');
@@ -88,6 +113,48 @@ const RULES = {
     start: { latest: bank.movement.booked_on, by: { number: number } }
     keep: 10 years
     then: purge`,
+  party: `
+  - id: party
+    title: Parties
+    table: law.party
+    start:
+      latest:
+        - { column: law.step.done_on, by: [{ matter_id: law.matter.id }, { party_id: id }] }
+        - { column: law.fee.paid_on, open: { state: due } }
+      by: { party_id: id }
+    keep: 10 years
+    then: { anonymise: { name: { constant: Nobody } } }
+    references: { law.matter: own_rule, law.fee: own_rule }`,
+  parcel: `
+  - id: parcel
+    title: Parcels
+    table: post.parcel
+    start: { latest: post.scan.read_on, by: [{ code: post.label.code }, { parcel_id: id }] }
+    keep: 10 years
+    then: { anonymise: { receiver: { constant: Nobody } } }
+    references: { post.label: own_rule }`,
+  matter: `
+  - id: matter
+    title: Matters
+    table: law.matter
+    start: opened_on
+    keep: 100 years
+    then: purge
+    references: { law.step: with_parent }`,
+  fee: `
+  - id: fee
+    title: Fees
+    table: law.fee
+    start: paid_on
+    keep: 100 years
+    then: purge`,
+  label: `
+  - id: label
+    title: Labels
+    table: post.label
+    start: printed_on
+    keep: 100 years
+    then: purge`,
   survey: `
   - id: survey
     title: Surveys
@@ -104,7 +171,7 @@ const RULES = {
     then: purge`,
 } as const
 
-export type RuleId = 'customer' | 'ticket' | 'contract' | 'visit' | 'account'
+export type RuleId = 'customer' | 'ticket' | 'contract' | 'visit' | 'account' | 'party' | 'parcel'
 
 /** The rules a rule needs beside it, so that its `own_rule` tables have one. */
 const COMPANIONS: Readonly<Record<RuleId, readonly (keyof typeof RULES)[]>> = {
@@ -113,6 +180,8 @@ const COMPANIONS: Readonly<Record<RuleId, readonly (keyof typeof RULES)[]>> = {
   contract: [],
   visit: ['alert'],
   account: [],
+  party: ['matter', 'fee'],
+  parcel: ['label'],
 }
 
 /** A policy in which `acting` are enforced, and their companions only reported. */
@@ -152,6 +221,16 @@ export async function openApplication(bed: Bed, count: number): Promise<void> {
     insert into site.visit select n, ${OLD}, 'visit' from generate_series(1, ${count}) as n;
     insert into site.page
     select n * 1000 + k, n, 'p' from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into law.party select n, 'Name ' || n from generate_series(1, ${count}) as n;
+    insert into law.matter
+    select n * 1000 + k, n, ${OLD} from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into law.step
+    select n * 1000 + k, n * 1000 + k, date ${OLD} + k from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
+    insert into law.fee select n * 1000 + 1, n, 'paid', ${OLD} from generate_series(1, ${count}) as n;
+    insert into post.parcel select n, 'Name ' || n from generate_series(1, ${count}) as n;
+    insert into post.label select n, n, n, ${OLD} from generate_series(1, ${count}) as n;
+    insert into post.scan
+    select n * 1000 + k, n, ${OLD} from generate_series(1, ${count}) as n, generate_series(1, 2) as k;
     insert into bank.account select n, n, 'i' from generate_series(1, ${count}) as n;
     insert into bank.movement select n, n, ${OLD} from generate_series(1, ${count}) as n`)
 }
@@ -174,6 +253,22 @@ const customerOver = (of: string): string => `(
   and not exists (
     select from crm.contract k
     where k.customer_id = ${of} and (k.ended_on is null or k.state = 'active' or k.ended_on > '2005-01-01')
+  )
+)`
+
+/** True of a party with a step or a fee, all of whose steps and fees are long over. */
+const partyOver = `(
+  (
+    exists (select from law.step s join law.matter m on m.id = s.matter_id where m.party_id = r.id)
+    or exists (select from law.fee f where f.party_id = r.id)
+  )
+  and not exists (
+    select from law.step s join law.matter m on m.id = s.matter_id
+    where m.party_id = r.id and coalesce(s.done_on > '2005-01-01', true)
+  )
+  and not exists (
+    select from law.fee f
+    where f.party_id = r.id and (f.state = 'due' or coalesce(f.paid_on > '2005-01-01', true))
   )
 )`
 
@@ -221,6 +316,18 @@ export function ownersView(acting: readonly RuleId[]): string {
         where m.number = r.number and coalesce(m.booked_on > '2005-01-01', true)
       )
     from bank.account r
+    union all
+    select 'party', 'record', id, id, ${partyOver} from law.party r where name <> 'Nobody'
+    union all
+    select 'parcel', 'record', id, id,
+      exists (
+        select from post.label l join post.scan s on s.code = l.code where l.parcel_id = r.id
+      )
+      and not exists (
+        select from post.label l join post.scan s on s.code = l.code
+        where l.parcel_id = r.id and coalesce(s.read_on > '2005-01-01', true)
+      )
+    from post.parcel r where receiver <> 'Nobody'
   ) as seen
   where class = any ('{${acting.join(',')}}')
   order by class, part, id`

@@ -1,33 +1,7 @@
 /** What the application of these tests may do to a record while a batch is at work on it. */
 import { DONOR, OLD, type RuleId } from './application.ts'
-
-/** Something the application does about record `id`; `fresh` is an id that nothing has yet. */
-export type Change = {
-  readonly name: string
-  readonly table: string
-  /** Rows that one row reached adds to its table. */
-  readonly adds: 1 | 0 | -1
-  readonly sql: (id: number, fresh: number) => string
-}
-
-const update = (name: string, table: string, sql: Change['sql']): Change => ({
-  name,
-  table,
-  adds: 0,
-  sql,
-})
-const insert = (name: string, table: string, sql: Change['sql']): Change => ({
-  name,
-  table,
-  adds: 1,
-  sql,
-})
-const remove = (name: string, table: string, sql: Change['sql']): Change => ({
-  name,
-  table,
-  adds: -1,
-  sql,
-})
+import { insert, remove, update, type Change } from './change.ts'
+import { PARCEL_CHANGES, PARTY_CHANGES } from './way-changes.ts'
 
 /** What decides about a customer is its contracts; `of` finds the customer of the record. */
 const contractChanges = (of: (id: number) => string): readonly Change[] => [
@@ -195,6 +169,8 @@ export const CHANGES: Readonly<Record<RuleId, readonly Change[]>> = {
       (_, fresh) => `insert into site.visit values (${fresh}, ${OLD}, 'visit')`,
     ),
   ],
+  party: PARTY_CHANGES,
+  parcel: PARCEL_CHANGES,
   account: [
     update(
       'movement booked yesterday',

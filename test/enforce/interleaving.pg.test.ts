@@ -3,7 +3,8 @@ import type { BatchStep } from '../../src/enforce/batch.ts'
 import { openBed, type Bed } from '../support/bed.ts'
 import { STEPS } from '../support/faults.ts'
 import { openApplication, policyOf, type RuleId } from './application.ts'
-import { CHANGES, type Change } from './changes.ts'
+import type { Change } from './change.ts'
+import { CHANGES } from './changes.ts'
 import { Stage, TABLES, type Director } from './stage.ts'
 
 /** A change between two steps of one batch. */
@@ -70,7 +71,7 @@ async function isHeld(bed: Bed, rule: RuleId, id: number): Promise<boolean> {
   return free.length === 0
 }
 
-test.for(['customer', 'ticket', 'contract', 'visit', 'account'] as const)(
+test.for(['customer', 'ticket', 'contract', 'visit', 'account', 'party', 'parcel'] as const)(
   'whatever the application does at whatever step, rule %s destroys nothing that is kept by then',
   async (rule) => {
     await using bed = await openBed()

@@ -6,7 +6,7 @@ import type { BatchStep } from '../../src/enforce/batch.ts'
 import type { Bed } from '../support/bed.ts'
 import { openSession, type AppSession, type Outcome } from '../support/faults.ts'
 import { ownersView, type RuleId, type Seen } from './application.ts'
-import type { Change } from './changes.ts'
+import type { Change } from './change.ts'
 
 /** Decides what happens after a step; it is told which record the batch comes to first. */
 export type Director = (step: BatchStep, stage: Stage) => Promise<void>
@@ -143,4 +143,6 @@ export const TABLES: Readonly<Record<RuleId, string>> = {
   contract: 'crm.contract',
   visit: 'site.visit',
   account: 'bank.account',
+  party: 'law.party',
+  parcel: 'post.parcel',
 }
