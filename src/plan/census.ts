@@ -6,6 +6,7 @@ import {
   eventsOf,
   hasNoStart,
   isImplausibleRow,
+  originOf,
   ownUpdateMayCount,
   isOpenRow,
   startDay,
@@ -99,12 +100,13 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
   }
 }
 
-/** The verdict on each row of the governed table that `only` is true of, and its start day. */
+/** The verdict on each row of the governed table that `only` is true of, its start day and where that stands. */
 export function judged(view: View, only: RawBuilder<unknown> = sql`true`): RawBuilder<unknown> {
   const { fitted, boundary } = view
   const law = { rule: fitted.rule, boundary }
   return sql`(
-    select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day
+    select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day,
+      ${originOf(fitted, law)} as origin
     from ${tableId(fitted.table)} as row
     ${eventsOf(fitted.start, law)}
     where ${only}

@@ -1,6 +1,13 @@
 /** What the period starts of a whole table are: its related rows summed up, in one pass over each source. */
 import { sql, type RawBuilder } from 'kysely'
-import type { FittedEvent, FittedSource, FittedStart, Moment } from '../catalog/fitted.ts'
+import { printTable, type TableName } from '../base/names.ts'
+import type {
+  FittedEvent,
+  FittedSource,
+  FittedStart,
+  Moment,
+  StartedRule,
+} from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction } from '../db/governed.ts'
 import { matches } from './condition.ts'
 import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
@@ -120,6 +127,28 @@ export function startDay(start: FittedStart, law: Law): RawBuilder<unknown> {
   const latest = sql`greatest(${sql.join(allSaid(start, law).map(({ day }) => day))})`
   if (start.none === null) return latest
   return sql`coalesce(${latest}, ${dayOf(own(start.none), start.none.frame, law)})`
+}
+
+/**
+ * Names the column that gave the start, as `schema.table.column`: of the sources that make a record
+ * implausible or keep it open the first, else the one with the latest day.
+ */
+export function originOf({ start, table }: StartedRule, law: Law): RawBuilder<unknown> {
+  const named = (of: TableName, { column }: Moment) => sql`${`${printTable(of)}.${column}`}::text`
+  if (start.kind === 'column') return named(table, start.moment)
+  const said = allSaid(start, law)
+  const places = [
+    ...start.sources.map((source) => named(source.table, source.moment)),
+    ...start.own.map((moment) => named(table, moment)),
+  ]
+  const latest = sql`greatest(${sql.join(said.map(({ day }) => day))})`
+  const cases = [
+    ...said.map(({ implausible }, at) => sql`when ${implausible} then ${places[at]}`),
+    ...said.map(({ open }, at) => sql`when ${open} then ${places[at]}`),
+    ...said.map(({ day }, at) => sql`when ${day} = ${latest} then ${places[at]}`),
+  ]
+  const otherwise = start.none === null ? sql`null` : named(table, start.none)
+  return sql`case ${sql.join(cases, sql` `)} else ${otherwise} end`
 }
 
 function own({ column }: Moment): RawBuilder<unknown> {

@@ -42,7 +42,7 @@ export type ExplainedRule = {
   /** The table whose rows the rule governs; the record goes along with one of them if it is another. */
   readonly governs: string
   readonly verdict: Verdict
-  /** Where the period start is read: `crm.contract.ended_on`. */
+  /** Which column gave the period start, or could have: `crm.contract.ended_on`. */
   readonly startsAt: string
   readonly keep: string
   readonly zone: string
@@ -134,6 +134,7 @@ function isAbove(view: View, child: Child, given: RawBuilder<unknown>): RawBuild
 
 type Judged = {
   readonly verdict: Verdict
+  readonly origin: string | null
   readonly start_day: string | null
   readonly retention_end: string | null
   readonly may_go_from: string | null
@@ -154,6 +155,7 @@ async function explainUnder(
   const { rows } = await sql<Judged>`
     select
       verdict,
+      origin,
       case when isfinite(day) then day end::text as start_day,
       case when isfinite(day) then ends end::text as retention_end,
       case when isfinite(day) then
@@ -178,7 +180,7 @@ async function explainUnder(
       .map(({ column }) => column.name),
     governs: printTable(rule.table),
     verdict: row?.verdict ?? 'outside',
-    startsAt: startOf(fitted),
+    startsAt: row?.origin ?? startOf(fitted),
     keep: printPeriod(rule.keep),
     zone: rule.zone,
     today: boundary.today,

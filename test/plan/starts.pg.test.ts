@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { explainRecord } from '../../src/plan/explain.ts'
 import { openBed, test, type Bed } from '../support/bed.ts'
 
 /** What the rules of `yaml`, which have no period of their own, make of the rows of their tables. */
@@ -233,6 +234,63 @@ test('a row in between that decides stays until the record above it has been act
   })
   expect(await idsOf(bed, 'crm.contract')).toEqual([10])
   expect(await idsOf(bed, 'crm.invoice')).toEqual([1])
+})
+
+test('an explanation names the column that gave the start', async ({ bed }) => {
+  await bed.run(CLIENTS)
+  await bed.run(`
+    insert into crm.client select n, 'Name ' || n, '2001-01-01' from generate_series(1, 5) as n;
+    insert into crm.contract values (10, 1, '2001-01-01'), (20, 2, '2001-01-01'), (30, 3, '1970-01-01');
+    insert into crm.invoice values (1, 10, '2002-02-02');
+    insert into crm.mandate values (2, 2, null, 'over'), (3, 3, null, 'over'), (4, 4, '2001-01-01', 'over')`)
+  const { rules, catalog } = await bed.govern(CLIENT('{ use: created }'))
+  const table = catalog.tables.get('crm.client')
+  const client = rules.find(({ rule }) => rule.id === 'client')
+  if (table === undefined || client === undefined) throw new Error('the policy lost its client')
+
+  const told: string[] = []
+  for (const id of ['1', '2', '3', '4', '5']) {
+    const request = { rules, table, key: client.key, values: [id], at: '2026-06-15T12:00:00Z' }
+    const { rules: explained } = await explainRecord(bed.connection.db, request)
+    told.push(...explained.map(({ verdict, startsAt }) => `${verdict} ${startsAt}`))
+  }
+
+  expect(told).toEqual([
+    'due crm.invoice.paid',
+    'open crm.mandate.ended',
+    'implausible crm.contract.ended',
+    'due crm.mandate.ended',
+    'due crm.client.created',
+  ])
+})
+
+test('a record whose common parent is not there counts from its substitute, and is acted on', async ({
+  bed,
+}) => {
+  await bed.run(`
+    create schema crm;
+    create table crm.client (id int primary key);
+    create table crm.contract (id int primary key, client_id int references crm.client, ended date);
+    create table crm.letter (id int primary key, client_id int, sent date);
+    insert into crm.client values (1);
+    insert into crm.contract values (1, 1, null);
+    insert into crm.letter values (1, 1, '2001-01-01'), (2, 2, '2001-01-01'), (3, null, '2001-01-01')`)
+
+  const counts = await countsOf(
+    bed,
+    policyOf(`
+  - id: letter
+    table: crm.letter
+    start: { latest: crm.contract.ended, by: { client_id: client_id }, via: crm.client, none: { use: sent } }
+    keep: 10 years
+    then: purge
+`),
+  )
+  const { outcome } = await bed.enforce()
+
+  expect(counts).toEqual([{ rule: 'letter', due: 2, open: 1 }])
+  expect(outcome).toBe('done')
+  expect(await idsOf(bed, 'crm.letter')).toEqual([1])
 })
 
 const ACCOUNTS = `
