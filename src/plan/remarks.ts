@@ -16,17 +16,22 @@ type Stored = ReadonlyMap<string, Storage>
 export function remarksOn(fitted: FittedRule, stored: Stored): readonly Remark[] {
   return [
     ...nullableStart(fitted),
-    ...(fitted.start.kind === 'column'
-      ? unindexed(stored, {
-          code: 'start_not_indexed',
-          table: fitted.table,
-          columns: [fitted.start.moment.column],
-          why: 'every plan and run reads the whole table to find what is due',
-        })
-      : linksUnindexed(fitted.start, stored)),
+    ...startUnindexed(fitted, stored),
+    ...linksUnindexed(fitted.start, stored),
     ...foreignKeysUnindexed(fitted, stored),
     ...unlogged(fitted, stored),
   ]
+}
+
+/** Days in text are read row by row: no index would help. */
+function startUnindexed({ start, table }: FittedRule, stored: Stored): readonly Remark[] {
+  if (start.kind !== 'column' || start.moment.frame.kind === 'text') return []
+  return unindexed(stored, {
+    code: 'start_not_indexed',
+    table,
+    columns: [start.moment.column],
+    why: 'every plan and run reads the whole table to find what is due',
+  })
 }
 
 function nullableStart({ start, table }: FittedRule): readonly Remark[] {

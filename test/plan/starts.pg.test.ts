@@ -236,6 +236,27 @@ test('a row in between that decides stays until the record above it has been act
   expect(await idsOf(bed, 'crm.invoice')).toEqual([1])
 })
 
+test('a row that is an event of another record stays, also under the rule that governs both', async ({
+  bed,
+}) => {
+  await bed.run(`
+    create schema app;
+    create table app.node (id int primary key, parent_id int, ended date);
+    insert into app.node values (1, null, null), (2, 1, current_date), (3, 2, '2001-01-01'), (4, 1, '2001-01-01')`)
+
+  const counts = await countsOf(
+    bed,
+    policyOf(
+      '  - { id: node, table: app.node, start: { latest: app.node.ended, by: { parent_id: id } }, keep: 10 years, then: purge }\n',
+    ),
+  )
+  await bed.enforce()
+
+  // 2 is over by its own event, 3, but keeps 1, of which it is one.
+  expect(counts).toEqual([{ rule: 'node', deciding: 1, running: 1, neverExpires: 2 }])
+  expect(await idsOf(bed, 'app.node')).toEqual([1, 2, 3, 4])
+})
+
 test('an explanation names the column that gave the start', async ({ bed }) => {
   await bed.run(CLIENTS)
   await bed.run(`

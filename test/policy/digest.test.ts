@@ -36,6 +36,16 @@ test('the order of keys, alternatives and comments does not change a digest', ()
   expect(other.digest).toBe(one.digest)
 })
 
+test('the order of sources and how they are written does not change a digest', () => {
+  const digestOf = (start: string): string | undefined =>
+    parsed(policyYaml(`  - { id: a, table: t.a, keep: 1 year, then: purge, start: ${start} }\n`))
+      .rules[0]?.digest
+  const one = digestOf('{ latest: [t.b.at, t.c.at], by: { x: id, y: no } }')
+
+  expect(digestOf('{ by: { y: no, x: id }, latest: [t.c.at, { column: t.b.at }] }')).toBe(one)
+  expect(digestOf('{ latest: [t.b.at, t.c.at], by: { x: id } }')).not.toBe(one)
+})
+
 test('a default that is written out has the digest of one that is not', () => {
   const written = ruleWith(
     `    mode: report
@@ -112,6 +122,18 @@ test.for([
   '    sentinels: { invalid: [2999-01-01] }\n',
   '    references: { t.a: with_parent }\n',
   '    start: { column: recorded_at, timezone: UTC }\n',
+  '    start: { column: recorded_at, unit: seconds }\n',
+  '    start: { column: recorded_at, unit: milliseconds }\n',
+  '    start: { column: recorded_at, format: YYYYMMDD }\n',
+  '    start: { latest: t.a.at, by: { a: id } }\n',
+  '    start: { latest: t.a.at, by: [{ a: t.b.id }, { b: id }] }\n',
+  '    start: { latest: t.a.at, by: [{ a: t.c.id }, { b: id }] }\n',
+  '    start: { latest: [t.a.at, t.b.at], by: { a: id } }\n',
+  '    start: { latest: [t.a.at, t.b.at], by: { a: id }, none: { use: x } }\n',
+  '    start: { latest: [t.a.at, t.b.at], by: { a: id }, none: { use: x, unit: seconds } }\n',
+  '    start: { last_activity: [t.a.at], by: { a: id } }\n',
+  '    start: { last_activity: [t.a.at, at], by: { a: id } }\n',
+  '    start: { last_activity: [t.a.at, seen], by: { a: id } }\n',
   '    then: { anonymise: { a: nothing } }\n',
 ])('what changes the outcome changes the digest: %s', (yaml) => {
   const key = /^ +(?<key>\w+):/.exec(yaml)?.groups?.['key'] ?? ''
