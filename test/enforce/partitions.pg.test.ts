@@ -118,10 +118,10 @@ test('rows that are moved to and fro while a run is at work are neither lost nor
     `insert into crm.event select n, date '2016-01-01', 'secret' from generate_series(100, 399) as n`,
   )
   await bed.govern(PURGE)
-  let over = false
+  const wandering = { over: false }
   await using session = await openSession(bed.database.superuserUrl, bed.database.superuser)
   const restless = (async () => {
-    for (let round = 0; !over; round += 1) {
+    for (let round = 0; !wandering.over; round += 1) {
       // Old rows wander between old partitions; those of the last hundred become young, for good.
       const days = ['2011-01-01', '2020-03-01', '2018-05-05']
       await session.send(
@@ -141,7 +141,7 @@ test('rows that are moved to and fro while a run is at work are neither lost nor
   })()
 
   const first = await bed.enforce()
-  over = true
+  wandering.over = true
   const young = await restless
   const second = await bed.enforce()
 
