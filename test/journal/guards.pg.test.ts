@@ -245,6 +245,8 @@ test('every guard fires always, in this schema and not in others', async () => {
 
   expect(rows).toEqual(
     [
+      'approval.deny_change',
+      'approval.deny_truncate',
       'entry.deny_change',
       'entry.deny_truncate',
       'entry.only_owner',

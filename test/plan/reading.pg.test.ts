@@ -50,7 +50,7 @@ async function makeReader(bed: Bed): Promise<string> {
   const needs = rules.flatMap((rule) => needsOf(rule, false))
   await bed.run(renderGrants(needs, role))
   await bed.run(`grant usage on schema retentiond to ${role}`)
-  await bed.run(`grant select on retentiond.anonymised to ${role}`)
+  await bed.run(`grant select on retentiond.anonymised, retentiond.hold to ${role}`)
   return role
 }
 
