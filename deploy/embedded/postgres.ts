@@ -13,7 +13,7 @@ import { arch, platform, tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-export type Major = 15 | 18
+export type Major = 15 | 16 | 17 | 18
 
 export type ServerOptions = {
   readonly major?: Major
