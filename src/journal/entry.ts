@@ -4,6 +4,7 @@
  */
 import { Bug, RefusedError } from '../base/errors.ts'
 import { NO_ENTRY, type Hash } from './merkle.ts'
+import { shaped, type ShapeFault } from './shape.ts'
 import { fromWire, toWire, wireEntry } from './wire.ts'
 
 export type Action = 'purge' | 'anonymise'
@@ -164,12 +165,11 @@ const WIDEST: Position = {
 
 /** Makes the bytes of an entry: the only encoding there is. */
 export function encodeEntry(draft: EntryDraft, position: Position): Buffer {
-  const wire = wireEntry.safeParse(toWire({ ...position, ...draft }))
-  if (!wire.success) {
-    const keys = wire.error.issues.map(({ path }) => path.join('.'))
-    throw new Bug(`a ${draft.type} entry breaks the schema of the journal at ${keys.join(', ')}`)
+  const wire = shaped(wireEntry, toWire({ ...position, ...draft }))
+  if (wire.fault !== undefined) {
+    throw new Bug(`a ${draft.type} entry breaks the schema of the journal at ${wire.fault.at}`)
   }
-  const body = Buffer.from(JSON.stringify(wire.data))
+  const body = Buffer.from(JSON.stringify(wire.value))
   if (body.length > MAX_BODY_BYTES) {
     throw new RefusedError(
       `a ${draft.type} entry of ${body.length} bytes is too long: the journal takes ${MAX_BODY_BYTES}`,
@@ -197,20 +197,15 @@ export function parseEntry(body: Uint8Array): ReadEntry {
   if (text === null) return { fault: 'is not UTF-8' }
   const json = parseJson(text)
   if (json === undefined) return { fault: 'is not JSON' }
-  const wire = wireEntry.safeParse(json)
-  if (!wire.success) return { fault: explain(wire.error.issues) }
-  if (JSON.stringify(wire.data) !== text) return { fault: 'is not in the canonical spelling' }
-  return { entry: fromWire(wire.data) }
+  const wire = shaped(wireEntry, json)
+  if (wire.fault !== undefined) return { fault: explain(wire.fault) }
+  if (JSON.stringify(wire.value) !== text) return { fault: 'is not in the canonical spelling' }
+  return { entry: fromWire(wire.value) }
 }
 
-type Issue = { readonly code?: string; readonly path: readonly PropertyKey[] }
-
-function explain(issues: readonly Issue[]): string {
-  const [issue] = issues
-  const place = issue === undefined || issue.path.length === 0 ? 'the entry' : issue.path.join('.')
-  return issue?.code === 'unrecognized_keys'
-    ? `has an unknown key in ${place}`
-    : `breaks the schema at ${place}`
+function explain({ at, unknownKey }: ShapeFault): string {
+  const place = at === '' ? 'the entry' : at
+  return unknownKey ? `has an unknown key in ${place}` : `breaks the schema at ${place}`
 }
 
 function decode(body: Uint8Array): string | null {

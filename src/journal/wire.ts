@@ -2,91 +2,91 @@
  * The closed schema of an entry's JSON, in the order of its keys, and the way between it and the
  * words of entry.ts. A key that is not here is an error; nothing here is free text.
  */
-import { z } from 'zod'
 import type { Entry, Position } from './entry.ts'
+import { chosen, closed, list, one, optional, text, upTo, whole, type Of } from './shape.ts'
 
-const count = z.int().min(0)
-const name = z.string().min(1).max(255)
-const digest = z.string().regex(/^[0-9a-f]{64}$/)
-const uuid = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
-const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
+const count = whole(0)
+const name = upTo(255)
+const digest = text(/^[0-9a-f]{64}$/)
+const uuid = text(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+const day = text(/^\d{4}-\d\d-\d\d$/)
 /** A rule's id, or a product and its version: what programs and authors name things with. */
-const word = z.string().regex(/^[\x20-\x7e]{1,255}$/)
-const origin = z.string().regex(/^[^\s+]{1,255}$/)
-const action = z.enum(['purge', 'anonymise'])
-const trigger = z.enum(['schedule', 'manual', 'request'])
+const word = text(/^[\x20-\x7e]{1,255}$/)
+const origin = text(/^[^\s+]{1,255}$/)
+const action = one('purge', 'anonymise')
+const trigger = one('schedule', 'manual', 'request')
 
 const instant = (fraction: string) =>
-  z.string().regex(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d${fraction}Z$`))
+  text(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d${fraction}Z$`))
 
 const position = {
   seq: count,
   /** 32 bytes in base64; the last character before the padding carries four bits only. */
-  prev: z.string().regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/),
+  prev: text(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/),
   time: instant('\\.\\d{6}'),
   clock: instant('\\.\\d{3}'),
-  db: z.strictObject({
-    sysid: z.string().regex(/^\d{1,20}$/),
-    tli: z.string().regex(/^[0-9A-F]{8}$/),
-    lsn: z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
-    xid: z.string().regex(/^\d{1,20}$/),
+  db: closed({
+    sysid: text(/^\d{1,20}$/),
+    tli: text(/^[0-9A-F]{8}$/),
+    lsn: text(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
+    xid: text(/^\d{1,20}$/),
   }),
 }
 
 const begin = <T extends string>(type: T) => ({
-  v: z.literal(1),
-  type: z.literal(type),
+  v: one(1),
+  type: one(type),
   ...position,
 })
 
-const tableRows = z.strictObject({ target: name, action, rows: count })
+const tableRows = closed({ target: name, action, rows: count })
 
-const genesis = z.strictObject({
+const genesis = closed({
   ...begin('genesis'),
   origin,
-  log: z.string().regex(/^[0-9a-f]{8}$/),
+  log: text(/^[0-9a-f]{8}$/),
   product: word,
-  entry_key: z.string().regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/),
+  entry_key: text(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/),
 })
 
-const policy = z.strictObject({
+const policy = closed({
   ...begin('policy'),
   rule: word,
   sha256: digest,
   policy_set: digest,
   target: name,
-  period: z.strictObject({
-    count: z.int().min(1),
-    unit: z.enum(['day', 'week', 'month', 'year']),
+  period: closed({
+    count: whole(1),
+    unit: one('day', 'week', 'month', 'year'),
   }),
   action,
-  masks: z.array(z.string().regex(/^[^]+:[a-z_]+$/)),
+  masks: list(text(/^[^]+:[a-z_]+$/)),
 })
 
-const approval = z.strictObject({
+const approval = closed({
   ...begin('approval'),
-  phase: z.enum(['given', 'revoked']),
+  phase: one('given', 'revoked'),
   rule: word,
   approval: digest,
 })
 
-const runStart = z.strictObject({
+const runStart = closed({
   ...begin('run'),
-  phase: z.literal('start'),
+  phase: one('start'),
   run: uuid,
   trigger,
   plan: digest,
   policy_set: digest,
   cutoff: instant('(\\.\\d{1,6})?'),
   /** Only if it is true. */
-  clock_accepted: z.literal(true).optional(),
+  clock_accepted: optional(one(true)),
 })
 
-const runEnd = z.strictObject({
+const runEnd = closed({
   ...begin('run'),
-  phase: z.literal('end'),
+  phase: one('end'),
   run: uuid,
-  outcome: z.enum([
+  outcome: one(
     'done',
     'partial',
     'refused',
@@ -96,47 +96,47 @@ const runEnd = z.strictObject({
     'lease',
     'failed',
     'interrupted',
-  ]),
-  totals: z.array(tableRows),
+  ),
+  totals: list(tableRows),
 })
 
-const batch = z.strictObject({
+const batch = closed({
   ...begin('batch'),
   run: uuid,
   batch: uuid,
-  policy: z.strictObject({ rule: word, sha256: digest, seq: count }),
+  policy: closed({ rule: word, sha256: digest, seq: count }),
   target: name,
   action,
-  method: z.enum(['sql-delete', 'sql-update']),
+  method: one('sql-delete', 'sql-update'),
   reason: trigger,
   day,
   first_day_not_due: day,
-  children: z.array(tableRows),
-  rows: z.int().min(1),
-  evidence: z.strictObject({ alg: z.literal('count') }),
+  children: list(tableRows),
+  rows: whole(1),
+  evidence: closed({ alg: one('count') }),
 })
 
-const hold = z.strictObject({
+const hold = closed({
   ...begin('hold'),
-  phase: z.enum(['placed', 'lifted']),
-  hold: z.int().min(1),
+  phase: one('placed', 'lifted'),
+  hold: whole(1),
   case_sha256: digest,
-  scope: z.enum(['rule', 'subject', 'row']),
+  scope: one('rule', 'subject', 'row'),
   /** Only if the scope is not a subject. */
-  target: name.optional(),
+  target: optional(name),
 })
 
 /** Everything an entry may be. Parsing gives the keys in the order of this file. */
-export const wireEntry = z.discriminatedUnion('type', [
+export const wireEntry = chosen('type', {
   genesis,
   policy,
   approval,
-  z.discriminatedUnion('phase', [runStart, runEnd]),
+  run: chosen('phase', { start: runStart, end: runEnd }),
   batch,
   hold,
-])
+})
 
-export type WireEntry = z.infer<typeof wireEntry>
+export type WireEntry = Of<typeof wireEntry>
 
 /** Spells an entry as its JSON has it. */
 export function toWire(entry: Entry): WireEntry {
