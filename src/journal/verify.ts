@@ -15,7 +15,8 @@ import {
   type Hash,
   type TreeHead,
 } from './merkle.ts'
-import { checkSignature, keyName, parseVerifierKey, type VerifierKey } from './signature.ts'
+import { parseVerifierKey, type VerifierKey } from './note.ts'
+import { checkSignature, keyName } from './signature.ts'
 import {
   checkApproval,
   checkPolicy,

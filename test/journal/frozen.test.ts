@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { leafHash, parseTreeHead } from '../../src/journal/merkle.ts'
-import { parseVerifierKey } from '../../src/journal/signature.ts'
+import { parseVerifierKey } from '../../src/journal/note.ts'
 import { verify, type StoredEntry } from '../../src/journal/verify.ts'
 import { readerOf } from './builders.ts'
 

@@ -1,7 +1,8 @@
 import { createHash, generateKeyPairSync, verify as verifyBytes } from 'node:crypto'
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { checkSignature, parseVerifierKey, signerOf } from '../../src/journal/signature.ts'
+import { parseVerifierKey } from '../../src/journal/note.ts'
+import { checkSignature, signerOf } from '../../src/journal/signature.ts'
 import { ORIGIN, otherSigner, testSigner, TEST_PEM } from './builders.ts'
 
 const body = Buffer.from('{"v":1}')

@@ -2,7 +2,8 @@ import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encodeEntry, parseEntry } from '../../src/journal/entry.ts'
 import { leafHash, NO_ENTRY } from '../../src/journal/merkle.ts'
-import { checkSignature, parseVerifierKey, type VerifierKey } from '../../src/journal/signature.ts'
+import { parseVerifierKey, type VerifierKey } from '../../src/journal/note.ts'
+import { checkSignature } from '../../src/journal/signature.ts'
 import {
   exitOf,
   readGenesis,
