@@ -14,7 +14,7 @@ const SCHEMA = `
   create view crm.everybody as select * from crm.customer;
   create function crm.shout(name text, secret text, state text) returns boolean language plpgsql as $$
   begin
-    if name = 'Anonymised' then
+    if name = 'Anonymised' and state is not null then
       raise exception 'row %', secret using errcode = state, detail = secret, hint = secret;
     end if;
     return true;
@@ -26,7 +26,9 @@ const SCHEMA = `
   insert into crm.loud values
     (1, '2001-01-01', 'a', '${CANARY}', '22023'),
     (2, '2001-01-01', 'b', '${CANARY}', '23514'),
-    (3, '2001-01-01', 'c', '${CANARY}', '42501');
+    (3, '2001-01-01', 'c', '${CANARY}', '42501'),
+    -- A rule of which no row goes through is refused by its plan.
+    (4, '2001-01-01', 'd', '${CANARY}', null);
 `
 
 const HEAD = `

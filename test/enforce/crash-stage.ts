@@ -76,6 +76,9 @@ export async function openCrashStage(): Promise<CrashStage> {
   const site = await openSite(SCHEMA)
   await site.govern(POLICY)
   await site.prepare()
+  const stage = new OpenCrashStage(site, await openTap(site.database.superuserUrl))
+  // An approval bounds a run by what its plan would have done.
+  await stage.topUp()
   const plan = join(site.folder, 'plan.json')
   for (const args of [
     ['plan', '-o', plan],
@@ -84,7 +87,7 @@ export async function openCrashStage(): Promise<CrashStage> {
     const { status, err } = await site.run(args)
     if (status !== 0) throw new Error(err)
   }
-  return new OpenCrashStage(site, await openTap(site.database.superuserUrl))
+  return stage
 }
 
 /** Most due rows that the application leaves at once. */

@@ -42,7 +42,7 @@ test('a sound journal may be appended to', async () => {
 
   const head = await requireSoundJournal(bed.connection.db, bed.signer)
 
-  expect(head.size).toBe(9)
+  expect(head.size).toBe(10)
 })
 
 test('another key than the one that began the journal is refused, and nothing is purged', async () => {
@@ -60,7 +60,7 @@ test('another key than the one that began the journal is refused, and nothing is
 
 test('a journal whose newest entry was cut off is not appended to', async () => {
   const bed = await enforcedBed()
-  await tamper(bed, 'delete from retentiond.entry where seq = 8')
+  await tamper(bed, 'delete from retentiond.entry where seq = 9')
 
   await expect(requireSoundHead(bed.connection.db, bed.signer)).rejects.toMatchObject({ exit: 5 })
 
