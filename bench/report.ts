@@ -1,0 +1,71 @@
+/** What was measured, as ratios to the reference of the same run: on a shared machine only those mean something. */
+import { cpus, totalmem } from 'node:os'
+
+export type Measured = {
+  /** What was done, on what: measurements of one scene are compared. */
+  readonly scene: string
+  readonly way: string
+  readonly rows: number
+  /** Of each repetition. */
+  readonly ms: readonly number[]
+}
+
+export type Results = {
+  readonly at: string
+  readonly postgres: string
+  readonly node: string
+  readonly cores: number
+  readonly memoryGb: number
+  readonly measured: readonly Measured[]
+  readonly latencies: readonly {
+    readonly what: string
+    readonly p50: number
+    readonly p99: number
+  }[]
+}
+
+export function surroundings(
+  postgres: string,
+): Pick<Results, 'at' | 'postgres' | 'node' | 'cores' | 'memoryGb'> {
+  return {
+    at: new Date().toISOString().slice(0, 10),
+    postgres,
+    node: process.versions.node,
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+  }
+}
+
+/** Of the repetitions the fastest: noise only ever adds. */
+export function rate({ rows, ms }: Measured): number {
+  return rows / (Math.min(...ms) / 1000)
+}
+
+/** The tables of docs/performance.md, one for each scene; the first way of a scene is its reference. */
+export function renderTables({ measured, latencies }: Results): string {
+  const scenes = Map.groupBy(measured, ({ scene }) => scene)
+  const tables = [...scenes].map(([scene, ways]) => {
+    const [reference] = ways
+    const rows = ways.map((way) => {
+      const ratio = reference === undefined ? 1 : rate(way) / rate(reference)
+      return `| ${way.way} | ${(rate(way) / 1000).toFixed(1)} | ${ratio.toFixed(2)} |`
+    })
+    return [`**${scene}**`, '', '| way | k rows/s | ratio |', '|---|---|---|', ...rows].join('\n')
+  })
+  const oltp = latencies.map(
+    ({ what, p50, p99 }) => `| ${what} | ${p50.toFixed(2)} | ${p99.toFixed(2)} |`,
+  )
+  const load =
+    oltp.length === 0
+      ? []
+      : [
+          [
+            '**An application beside it**',
+            '',
+            '| load | p50 ms | p99 ms |',
+            '|---|---|---|',
+            ...oltp,
+          ].join('\n'),
+        ]
+  return `${[...tables, ...load].join('\n\n')}\n`
+}

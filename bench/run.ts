@@ -1,0 +1,148 @@
+/**
+ * `npm run bench`: every way on one machine in one go. The defaults take about two minutes;
+ * `npm run bench -- --rows 2000000 --repeat 3 --wide` is what docs/performance.md shows.
+ */
+import { writeFile } from 'node:fs/promises'
+import { parseArgs } from 'node:util'
+import type { Client } from 'pg'
+import { makeOrders, startLoad } from './oltp.ts'
+import { enforce, type Ours } from './ours.ts'
+import * as peers from './peers.ts'
+import { openPlace, type Place } from './place.ts'
+import { renderTables, surroundings, type Measured, type Results } from './report.ts'
+import { makeConnections, makeTickets, type Workload } from './workload.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '200000' },
+    repeat: { type: 'string', default: '1' },
+    /** Only the scenes whose name contains this. */
+    scene: { type: 'string', default: '' },
+    /** Every share and both orders of the heap. */
+    wide: { type: 'boolean', default: false },
+  },
+})
+
+const ROWS = Number(flags.rows)
+const REPEAT = Number(flags.repeat)
+
+type Way = {
+  readonly name: string
+  readonly run: (place: Place) => Promise<{ readonly rows: number; readonly ms: number }>
+}
+
+type Scene = {
+  readonly name: string
+  readonly make: (client: Client) => Promise<void>
+  /** The first is what the others are compared with. */
+  readonly ways: readonly Way[]
+}
+
+await using place = await openPlace()
+const measured: Measured[] = []
+const latencies: { what: string; p50: number; p99: number }[] = []
+for (const scene of scenes()) {
+  if (!scene.name.includes(flags.scene)) continue
+  measured.push(...(await measure(scene)))
+}
+if ('application'.includes(flags.scene)) latencies.push(...(await besideAnApplication()))
+const results: Results = { ...surroundings(place.version), measured, latencies }
+await writeFile(
+  new URL('results.json', import.meta.url),
+  `${JSON.stringify({ rows: ROWS, repeat: REPEAT, ...results }, null, 2)}\n`,
+)
+const { at, postgres, node, cores } = results
+console.log(`\n${at}, PostgreSQL ${postgres}, Node ${node}, ${cores} cores, ${ROWS} rows\n`)
+console.log(renderTables(results))
+
+function scenes(): readonly Scene[] {
+  const shares = flags.wide ? [50, 1, 5, 95] : [50, 5]
+  const heaps = flags.wide ? (['uncorrelated', 'correlated'] as const) : (['uncorrelated'] as const)
+  const workloads = heaps.flatMap((heap) =>
+    shares.map((due): Workload => ({ rows: ROWS, due, heap })),
+  )
+  return [
+    ...workloads.map((workload) => purging(workload)),
+    {
+      name: 'anonymise, 50 % due, heap uncorrelated',
+      make: async (client) =>
+        makeConnections(client, { rows: ROWS, due: 50, heap: 'uncorrelated' }),
+      ways: [theirs('one UPDATE', peers.plainUpdate), ...[1, 2].map((n) => ours('anonymise', n))],
+    },
+    {
+      name: 'purge of tickets by the contracts of their customers, 50 % due',
+      make: async (client) => makeTickets(client, { rows: ROWS, due: 50, heap: 'uncorrelated' }),
+      ways: [
+        theirs('one DELETE with joins', peers.plainTickets),
+        theirs('the common loop', peers.ticketLoop),
+        ...[1, 2].map((n) => ours('tickets', n)),
+      ],
+    },
+  ]
+}
+
+function purging(workload: Workload): Scene {
+  const main = workload.due === 50 && workload.heap === 'uncorrelated'
+  return {
+    name: `purge, ${workload.due} % due, heap ${workload.heap}`,
+    make: async (client) => makeConnections(client, workload),
+    ways: [
+      theirs('one DELETE', peers.plainDelete),
+      theirs('the common loop', peers.ctidLoop),
+      ...(main ? [theirs('keyset loop', peers.keysetLoop)] : []),
+      ...(main ? [1, 2, 4] : [1, 2]).map((n) => ours('purge', n)),
+    ],
+  }
+}
+
+function theirs(name: string, way: peers.Way): Way {
+  return {
+    name,
+    run: async ({ application }) => {
+      const started = performance.now()
+      const rows = await way(application)
+      return { rows, ms: performance.now() - started }
+    },
+  }
+}
+
+function ours(rule: Ours['rule'], connections: number): Way {
+  const name = `ours, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
+  return { name, run: async (place) => enforce(place, { rule, connections }) }
+}
+
+/** Repetitions go round the ways, so that a minute of noise does not fall on one of them. */
+async function measure(scene: Scene): Promise<readonly Measured[]> {
+  const taken = new Map<string, { rows: number; ms: number[] }>()
+  for (let round = 0; round < REPEAT; round += 1) {
+    for (const way of scene.ways) {
+      await scene.make(place.application)
+      const { rows, ms } = await way.run(place)
+      const before = taken.get(way.name)?.ms ?? []
+      taken.set(way.name, { rows, ms: [...before, ms] })
+      console.log(`${scene.name}: ${way.name}: ${Math.round(rows / ms)} k rows/s`)
+    }
+  }
+  return [...taken].map(([way, of]) => ({ scene: scene.name, way, ...of }))
+}
+
+/** The application alone, then beside us, then alone again: a machine that changed meanwhile shows. */
+async function besideAnApplication() {
+  const { application, applicationUrl: url } = place
+  const orders = 100_000
+  await makeOrders(application, orders)
+  await makeConnections(application, { rows: ROWS, due: 50, heap: 'uncorrelated' })
+  const load = { url, sessions: 4, rate: 50, rows: orders }
+  const alone = async (what: string) => {
+    const running = startLoad(load)
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5000)
+    })
+    return { what, ...(await running.stop()) }
+  }
+  const before = await alone('alone, before')
+  const running = startLoad(load)
+  await enforce(place, { rule: 'purge', connections: 1 })
+  const beside = { what: 'beside a purge on one connection', ...(await running.stop()) }
+  return [before, beside, await alone('alone, after')]
+}
