@@ -14,6 +14,8 @@ export type Config = {
   /** `host:port` of the daemon's health endpoints. */
   readonly listen: { readonly host: string; readonly port: number }
   readonly logLevel: LogLevel
+  /** What the daemon does about a role that may do more than the rules need. */
+  readonly powerfulRole: 'refuse' | 'accept'
   readonly roles: Roles
 }
 
@@ -31,6 +33,7 @@ const KNOWN = new Set([
   'RETENTIOND_PSEUDONYM_KEY_FILE',
   'RETENTIOND_LISTEN',
   'RETENTIOND_LOG_LEVEL',
+  'RETENTIOND_POWERFUL_ROLE',
   'RETENTIOND_OWNER_ROLE',
   'RETENTIOND_DAEMON_ROLE',
   'RETENTIOND_AUDITOR_ROLE',
@@ -52,6 +55,7 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
     pseudonymKeyFile: env['RETENTIOND_PSEUDONYM_KEY_FILE'] ?? null,
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
     logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),
+    powerfulRole: parsePowerfulRole(env['RETENTIOND_POWERFUL_ROLE'] ?? 'refuse'),
     roles: {
       owner: env['RETENTIOND_OWNER_ROLE'] ?? DEFAULT_ROLES.owner,
       daemon: env['RETENTIOND_DAEMON_ROLE'] ?? DEFAULT_ROLES.daemon,
@@ -132,5 +136,12 @@ function parseLevel(text: string): LogLevel {
   if (level !== undefined) return level
   throw new ConfigError(`RETENTIOND_LOG_LEVEL is "${text}"`, {
     remedy: `write one of ${LOG_LEVELS.join(', ')}`,
+  })
+}
+
+function parsePowerfulRole(text: string): Config['powerfulRole'] {
+  if (text === 'refuse' || text === 'accept') return text
+  throw new ConfigError(`RETENTIOND_POWERFUL_ROLE is "${text}"`, {
+    remedy: 'write refuse, which is the default, or accept',
   })
 }

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { ConfigError, type ExitStatus } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { Power } from '../catalog/inspect-role.ts'
+import { proveDatabase } from '../catalog/pinned.ts'
 import {
   connect,
   explainConnectFailure,
@@ -13,6 +15,7 @@ import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
+import { visible } from '../policy/visible.ts'
 import { required, type Config } from './config.ts'
 import { readPseudonymKey } from './pseudonym-file.ts'
 
@@ -42,6 +45,28 @@ export async function openConnection(
   options: ConnectOptions = {},
 ): Promise<Connection> {
   return openAt(required(context.config().databaseUrl), options)
+}
+
+/** Connects to the database that the policies are for; another one is refused before it is asked anything. */
+export async function openGoverned(
+  context: CliContext,
+  set: PolicySet,
+  options: ConnectOptions = {},
+): Promise<Connection> {
+  const connection = await openConnection(context, options)
+  try {
+    await proveDatabase(connection.db, set)
+    return connection
+  } catch (error) {
+    await connection[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** Says on stderr what the role may do and should not. */
+export function warnOfPowers({ err }: CliContext, powers: readonly Power[]): void {
+  for (const { message, remedy } of powers)
+    err(`warning: ${visible(message)}\n  ${visible(remedy)}\n`)
 }
 
 /** Connects and asks for one answer, so that what is wrong shows before anything depends on it. */

@@ -2,9 +2,10 @@
 import { hostname } from 'node:os'
 import { sql } from 'kysely'
 import type { Clock } from '../base/clock.ts'
-import { EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
+import { ConfigError, EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Problem } from '../base/problem.ts'
+import type { Power } from '../catalog/inspect-role.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { enforceNow } from '../enforce/requests.ts'
@@ -31,6 +32,8 @@ export type DaemonOptions = {
   readonly clock: Clock
   readonly log: Log
   readonly listen: { readonly host: string; readonly port: number }
+  /** Whether to run as a role that may do more than the rules need. */
+  readonly powerfulRole: 'refuse' | 'accept'
   /** What wakes it up; cron, if nothing else is given. */
   readonly setAlarm?: SetAlarm
   /** Aborted: finish the batch in hand and stop. */
@@ -69,12 +72,11 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
-async function logPlan({ db, set, pseudonyms, log }: DaemonOptions, state: State): Promise<void> {
-  const { catalog, rules, findings } = await prepare(db, set, pseudonyms)
+async function logPlan(options: DaemonOptions, state: State): Promise<void> {
+  const { db, set, pseudonyms, log } = options
+  const { catalog, rules, findings, powers } = await prepare(db, set, pseudonyms)
   logFindings(log, state, findings)
-  if (catalog.database.superuser) {
-    log.warn({ role: catalog.database.role }, 'the role is a superuser: it can rewrite the journal')
-  }
+  judgePowers(options, powers)
   const plan = await makePlan(db, {
     policyDigest: set.digest,
     catalog,
@@ -101,6 +103,16 @@ async function logPlan({ db, set, pseudonyms, log }: DaemonOptions, state: State
   log.info({ plan: plan.digest, cutoff: plan.createdAt }, 'plan')
 }
 
+/** A guard that the role can pass by is none, so that nothing runs unless the operator said so. */
+function judgePowers({ log, powerfulRole }: DaemonOptions, powers: readonly Power[]): void {
+  for (const power of powers) log.warn(power, 'powerful role')
+  const [first, ...more] = powers
+  if (first === undefined || powerfulRole === 'accept') return
+  throw new ConfigError(`${first.message}${more.length === 0 ? '' : `; and ${more.length} more`}`, {
+    remedy: `${first.remedy} Or accept it: RETENTIOND_POWERFUL_ROLE=accept`,
+  })
+}
+
 /** What has a rule must not wait for what has none, so a finding is said and the run goes on. */
 function logFindings(log: Log, state: State, findings: readonly Problem[]): void {
   state.covered = findings.length === 0
@@ -119,18 +131,20 @@ async function readiness(db: Db, state: State): Promise<Readiness> {
 
 /** One scheduled run. What goes wrong is logged; only an unsound journal stops the ones to come. */
 async function runScheduled(
-  { db, set, signer, pseudonyms, clock, log, signal }: DaemonOptions,
+  options: DaemonOptions,
   state: State,
   ids: ReadonlySet<string>,
 ): Promise<void> {
+  const { db, set, signer, pseudonyms, clock, log, signal } = options
   if (signal.aborted) return
   if (!state.journal) {
     log.error({ rules: [...ids] }, 'not run: the journal is not sound; enforcement stays off')
     return
   }
   try {
-    const { catalog, rules, findings } = await prepare(db, set, pseudonyms)
+    const { catalog, rules, findings, powers } = await prepare(db, set, pseudonyms)
     logFindings(log, state, findings)
+    judgePowers(options, powers)
     const result = await enforceNow(
       {
         db,

@@ -42,7 +42,7 @@ import type { Nonce } from '../plan/mask.ts'
 import { proveClock, type ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
-import { exactly, proveGone, proveMasked } from './prove.ts'
+import { exactly, proveFloors, proveGone, proveMasked } from './prove.ts'
 import * as statements from './statements.ts'
 
 export type BatchStep =
@@ -268,6 +268,7 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   await sql`set constraints all immediate`.execute(trx)
   await proveGone(trx, fitted, purgedBy(fitted, keys, going))
   await proveMasked(trx, fitted, keys, nonce)
+  await proveFloors(trx, fitted)
   await tools.onStep('checked')
 
   trace.appended = await appendEntry(

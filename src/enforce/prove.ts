@@ -46,6 +46,24 @@ export async function proveGone(
   }
 }
 
+/** Counts no further than the floor: what the application deleted since the plan counts too. */
+export async function proveFloors(trx: Trx, { rule, table, children }: FittedRule): Promise<void> {
+  const purged = [
+    ...(rule.action.kind === 'purge' ? [table] : []),
+    ...children.map((child) => child.table),
+  ]
+  for (const { table: name, keepAtLeast } of rule.floors) {
+    const floored = purged.find((each) => sameTable(each, name))
+    if (floored === undefined || keepAtLeast === null) continue
+    const { rows } = await statements.countUpTo(floored, keepAtLeast).execute(trx)
+    if (Number(rows[0]?.rows) >= keepAtLeast) continue
+    throw new RefusedError(
+      `rule ${rule.id}: fewer than ${keepAtLeast} rows of ${printTable(name)} would be left, which is its floor`,
+      { remedy: 'the batch was rolled back; see what else deletes rows of the table' },
+    )
+  }
+}
+
 export async function proveMasked(
   trx: Trx,
   fitted: FittedRule,

@@ -204,6 +204,13 @@ export function countGiven(table: Child['table'], rows: Given): RawBuilder<{ row
     join ${keySet(rows.columns, rows.keys)} as given on ${keyEquals(rows.columns, 'row', 'given')}`
 }
 
+/** Counts rows of the table until there are as many as asked for. */
+export function countUpTo(table: TableRef, most: number): RawBuilder<{ rows: string }> {
+  return sql`
+    select count(*)::text as rows
+    from (select from ${tableId(table)} as row limit ${most}::bigint) as found`
+}
+
 /** Marks the given rows as anonymised by the entry with this number. */
 export function markAnonymised(
   governed: GovernedRule,

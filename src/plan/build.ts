@@ -49,6 +49,7 @@ export function planRule(counted: Counted): PlannedRule {
     medianDueMonths: ageInMonths(census.dueDays?.median, boundary.today),
     newestDueMonths: ageInMonths(census.dueDays?.newest, boundary.today),
     limits: rule.limits,
+    floors: census.floors,
     columns: columnsOf(fitted),
     remarks,
     approval: approvalOf(counted),

@@ -11,6 +11,7 @@ import {
   isOpenRow,
   startDay,
 } from './events.ts'
+import { countLeft } from './floors.ts'
 import { goesWithAny } from './going.ts'
 import {
   isActionable,
@@ -22,6 +23,7 @@ import {
   isSuperseded,
 } from './hindrance.ts'
 import type { Law } from './moment.ts'
+import type { PlannedFloor } from './plan.ts'
 
 /**
  * Every row of the governed table, counted once: `due` may be acted on now; due and
@@ -47,6 +49,8 @@ export type Census = {
   readonly counts: Readonly<Record<Verdict, number>>
   /** Rows of each `with_parent` table that would go along with the due rows. */
   readonly children: readonly { readonly table: string; readonly rows: number }[]
+  /** What the run would leave of each table that has a floor. */
+  readonly floors: readonly PlannedFloor[]
   /** Start days of the due rows; null if none is due. They stay in this process: reports show ages. */
   readonly dueDays: DueDays | null
 }
@@ -90,11 +94,14 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
       (min(day) filter (where upto * 2 >= total))::text as median
     from summed
     group by verdict`.execute(db)
-  const counts = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
+  const found = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
+  const counts = { ...NONE, ...found }
   const due = rows.find((row) => row.verdict === 'due')
+  const children = due === undefined ? [] : await countChildren(db, view)
   return {
-    counts: { ...NONE, ...counts },
-    children: due === undefined ? [] : await countChildren(db, view),
+    counts,
+    children,
+    floors: await countLeft(db, view.fitted, { counts, children }),
     dueDays:
       due === undefined ? null : { oldest: due.oldest, median: due.median, newest: due.newest },
   }

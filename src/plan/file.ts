@@ -46,7 +46,14 @@ const plannedRule = z.strictObject({
   oldestDueMonths: count.nullable(),
   medianDueMonths: count.nullable(),
   newestDueMonths: count.nullable(),
-  limits: z.strictObject({ maxRows: count, maxPercent: z.number() }),
+  limits: z.strictObject({
+    maxRows: count,
+    maxPercent: z.number(),
+    trip: z.enum(['either', 'both']),
+  }),
+  floors: z
+    .array(z.strictObject({ table: z.string(), keepAtLeast: count, left: count }))
+    .readonly(),
   columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
   remarks,
   approval: z

@@ -1,5 +1,6 @@
 import { digestOf } from '../base/canonical.ts'
 import type { ApprovalState } from './approval.ts'
+import type { Limits } from '../policy/policy.ts'
 import type { Verdict } from './census.ts'
 
 /**
@@ -50,7 +51,9 @@ export type PlannedRule = {
   /** The same of the record in the middle, and of the one that became due last. */
   readonly medianDueMonths: number | null
   readonly newestDueMonths: number | null
-  readonly limits: { readonly maxRows: number; readonly maxPercent: number }
+  readonly limits: Limits
+  /** Tables of which so many rows must stay, and how many the run would leave. */
+  readonly floors: readonly PlannedFloor[]
   /** What an anonymisation does to each column; empty for a purge. */
   readonly columns: readonly { readonly column: string; readonly becomes: string }[]
   /** What a person should know before approving. A remark stops nothing. */
@@ -62,6 +65,12 @@ export type PlannedRule = {
   /** Rows that a run may act on, children counted, whatever comes up meanwhile. */
   readonly mostRows: number
   readonly refusal: Refusal | null
+}
+
+export type PlannedFloor = {
+  readonly table: string
+  readonly keepAtLeast: number
+  readonly left: number
 }
 
 /** Something that is worth a look, and what could be done about it. */
@@ -86,6 +95,7 @@ export type Refusal = {
 }
 
 export const REFUSALS = [
+  'below_floor',
   'over_max_rows',
   'over_max_percent',
   'unlike_before',

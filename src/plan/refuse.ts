@@ -36,6 +36,7 @@ export function refusalOf(judged: Judged): Refusal | null {
   const limit = tripped(judged)
   return (
     withoutEvent(judged) ??
+    belowFloor(judged) ??
     (limit !== null && !isLifted(judged) ? limit : null) ??
     unapproved(judged) ??
     beyondApproval(judged)
@@ -44,9 +45,24 @@ export function refusalOf(judged: Judged): Refusal | null {
 
 /** Rows that a run may act on, children counted, whatever comes up meanwhile. */
 export function mostRows(judged: Judged): number {
-  const planned = Math.ceil(rowsPlanned(judged.census) * GROWTH)
-  const { maxRows } = judged.fitted.rule.limits
-  return isLifted(judged) ? Math.min(planned, liftedRows(judged)) : Math.min(planned, maxRows)
+  const rows = rowsPlanned(judged.census)
+  // What comes up meanwhile may be of any of the tables, so that the lowest room is that of all.
+  const room = judged.census.floors.map(({ keepAtLeast, left }) => left - keepAtLeast)
+  const planned = Math.max(rows, Math.min(Math.ceil(rows * GROWTH), rows + Math.min(...room)))
+  const { maxRows, trip } = judged.fitted.rule.limits
+  if (isLifted(judged)) return Math.min(planned, liftedRows(judged))
+  // Passed already, and by itself it refuses nothing.
+  return trip === 'both' && rows > maxRows ? planned : Math.min(planned, maxRows)
+}
+
+/** No approval lifts it: it is of the table, and not of one run. */
+function belowFloor({ census: { floors } }: Judged): Refusal | null {
+  const low = floors.find(({ keepAtLeast, left }) => left < keepAtLeast)
+  if (low === undefined) return null
+  return {
+    code: 'below_floor',
+    message: `${low.left} rows of ${low.table} would be left; the floor is ${low.keepAtLeast} (floors.keep_at_least)`,
+  }
 }
 
 function withoutEvent({ fitted: { rule }, census: { counts } }: Judged): Refusal | null {
@@ -60,7 +76,15 @@ function withoutEvent({ fitted: { rule }, census: { counts } }: Judged): Refusal
 }
 
 function tripped(judged: Judged): Refusal | null {
-  return overMaxRows(judged) ?? overMaxPercent(judged) ?? unlikeBefore(judged)
+  return overLimits(judged) ?? unlikeBefore(judged)
+}
+
+function overLimits(judged: Judged): Refusal | null {
+  const rows = overMaxRows(judged)
+  const percent = overMaxPercent(judged)
+  if (judged.fitted.rule.limits.trip === 'either') return rows ?? percent
+  if (rows === null || percent === null) return null
+  return { code: rows.code, message: `${rows.message}; ${percent.message}` }
 }
 
 function liftedRows({ permission }: Judged): number {

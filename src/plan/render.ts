@@ -102,6 +102,9 @@ function paragraph(rule: PlannedRule): readonly string[] {
       '  ',
     ),
     ...lines.flatMap((line) => wrap(line, '  ')),
+    ...rule.floors.flatMap(({ table: floored, keepAtLeast, left }) =>
+      wrap(`leaves ${number(left)} rows of ${floored}; the floor is ${number(keepAtLeast)}`, '  '),
+    ),
     ...maskLines(rule),
     ...remarkLines(rule.remarks, '  '),
     ...verdictLines(rule),

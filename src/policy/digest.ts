@@ -4,7 +4,9 @@ import type {
   Action,
   Condition,
   Coverage,
+  DatabasePin,
   EventSource,
+  Floor,
   HoldSource,
   Hop,
   Policy,
@@ -45,7 +47,9 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     limits: {
       maxRows: scalarJson(rule.limits.maxRows),
       maxPercent: scalarJson(rule.limits.maxPercent),
+      ...(rule.limits.trip === 'both' && { trip: 'both' }),
     },
+    ...(rule.floors.length > 0 && { floors: asSet(rule.floors.map(floorJson)) }),
     plausibleFrom: rule.plausibleFrom,
     sentinels: { open: asSet(rule.sentinels.open), invalid: asSet(rule.sentinels.invalid) },
     action: actionJson(rule.action),
@@ -58,6 +62,10 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
     ...(rule.holds.length > 0 && { holds: asSet(rule.holds.map(holdJson)) }),
   }
+}
+
+function floorJson({ table, keepAtLeast, minimumAge }: Floor): Json {
+  return { table: { ...table }, keepAtLeast, minimumAge: minimumAge && { ...minimumAge } }
 }
 
 function holdJson(hold: HoldSource): Json {
@@ -81,8 +89,14 @@ export function setDigest(
   return digestOf({
     format: 'retentiond policy set 2',
     policies: asSet(
-      policies.map(({ id, title, owner, coverage }): Json => {
-        return { id, title, owner, coverage: coverage && coverageJson(coverage) }
+      policies.map(({ id, title, owner, coverage, database }): Json => {
+        return {
+          id,
+          title,
+          owner,
+          coverage: coverage && coverageJson(coverage),
+          ...(database !== null && { database: pinJson(database) }),
+        }
       }),
     ),
     rules: asSet(
@@ -94,6 +108,10 @@ export function setDigest(
     ),
     ...(holds.length > 0 && { holds: asSet(holds.map(holdJson)) }),
   })
+}
+
+function pinJson({ name, systemIdentifier }: DatabasePin): Json {
+  return { name, systemIdentifier }
 }
 
 /** What has to have a rule: an exemption that is added must show in what a person approves. */

@@ -5,6 +5,7 @@ import { readEntries } from './entries.ts'
 import { isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Read } from './fault.ts'
 import { CoverageDocument } from './document-coverage.ts'
+import { DatabaseDocument, FloorDocument, LimitsDocument } from './document-guards.ts'
 import { HoldSourceDocument, Subject } from './document-holds.ts'
 import { Day, Id, Table, Text, Zone, mapping, repeated } from './document-parts.ts'
 import { field, readSchedule, readSentinels } from './fields.ts'
@@ -28,20 +29,6 @@ const Sentinels = mapping({
 
 const Mode = z.enum(['report', 'enforce'])
 
-const Limits = mapping({
-  max_rows: z
-    .int()
-    .min(1)
-    .optional()
-    .describe('Most rows a run of the rule may touch, children counted; else it is refused whole.'),
-  max_percent: z
-    .number()
-    .gt(0)
-    .lte(100)
-    .optional()
-    .describe('Most per cent of the table that a run of the rule may touch.'),
-})
-
 const Batch = mapping({
   rows: z.int().min(1).max(50_000).describe('Rows acted on in one transaction.'),
 })
@@ -53,7 +40,7 @@ const shared = {
     .optional()
     .describe('Cron expression of five fields; none, the default, runs on demand only.'),
   schedule_timezone: Zone.optional().describe('Zone of the cron expression; UTC by default.'),
-  limits: Limits.optional().describe('What a run may touch at most.'),
+  limits: LimitsDocument.optional().describe('What a run may touch at most.'),
   batch: Batch.optional().describe('How large one transaction is.'),
 }
 
@@ -112,6 +99,14 @@ const header = {
   title: Text.optional().describe('For people; the id by default.'),
   owner: Text.describe('Who answers for the policy.'),
   timezone: Zone.describe('IANA zone in which days are counted.'),
+  database: DatabaseDocument.optional().describe(
+    'The database that the rules are for; on any other one nothing is read.',
+  ),
+  floors: z
+    .array(FloorDocument)
+    .min(1)
+    .optional()
+    .describe('What tables must never come below, whatever any rule says.'),
   ...inheritable,
   coverage: CoverageDocument.optional().describe(
     'What has to have a rule: tables of a schema that have none are reported.',

@@ -1,12 +1,13 @@
 import type { Parsed, Problem } from '../base/problem.ts'
 import { checkSet } from './check.ts'
+import { belowFloor, idleFloors, withFloors } from './check-floors.ts'
 import { idleCovers, maskedHolds, withHolds } from './check-holds.ts'
 import { setDigest } from './digest.ts'
 import { PolicyHeader, RuleDocument } from './document.ts'
 import { isMapping, kindOf } from './fault.ts'
 import type { Fault, PathPart } from './fault.ts'
 import { faultsOf } from './issues.ts'
-import type { HoldSource, Policy, PolicySet, Rule, RuleSource } from './policy.ts'
+import type { Floor, HoldSource, Policy, PolicySet, Rule, RuleSource } from './policy.ts'
 import { byPlace } from './render.ts'
 import { coverageOf } from './resolve-coverage.ts'
 import { resolveRule, sentinelFaults } from './resolve.ts'
@@ -28,6 +29,7 @@ type PolicyFile = {
   readonly policy: { readonly value: Policy; readonly source: RuleSource } | undefined
   readonly rules: readonly Rule[]
   readonly holds: readonly HoldSource[]
+  readonly floors: readonly Floor[]
   readonly problems: readonly Problem[]
 }
 
@@ -40,13 +42,15 @@ export function parsePolicies(files: readonly PolicyFileText[]): Parsed<PolicySe
   const found = parsed.flatMap(({ policy }) => (policy === undefined ? [] : [policy]))
   const written = parsed.flatMap((file) => file.rules).toSorted((a, b) => (a.id < b.id ? -1 : 1))
   const holds = parsed.flatMap((file) => file.holds)
-  const rules = withHolds(written, holds)
+  const floors = parsed.flatMap((file) => file.floors)
+  const rules = withFloors(withHolds(written, holds), floors)
   const unread = parsed.flatMap((file) => file.problems)
   const problems = [
     ...unread,
     ...checkSet(found, rules, unread.length > 0),
     ...maskedHolds(rules, holds),
-    ...(unread.length > 0 ? [] : idleCovers(rules, holds)),
+    ...belowFloor(rules),
+    ...(unread.length > 0 ? [] : [...idleCovers(rules, holds), ...idleFloors(rules, floors)]),
   ]
   if (files.length === 0) {
     const message = 'there is no policy'
@@ -82,7 +86,7 @@ function withRefused(first: readonly Problem[], parsed: PolicyFile): PolicyFile 
 }
 
 function refused(problems: readonly Problem[]): PolicyFile {
-  return { policy: undefined, rules: [], holds: [], problems }
+  return { policy: undefined, rules: [], holds: [], floors: [], problems }
 }
 
 /** The mistakes for which one sentence says more than a list of missing keys. */
@@ -123,7 +127,8 @@ function parseDocument(source: YamlSource): PolicyFile {
     ? { value: policyOf(header.data, source), source: whole }
     : undefined
   const holds = header.success ? holdsOf(header.data, source) : []
-  return { policy, rules, holds, problems: problems.slice(0, MOST_PROBLEMS) }
+  const floors = header.success ? floorsOf(header.data, source) : []
+  return { policy, rules, holds, floors, problems: problems.slice(0, MOST_PROBLEMS) }
 }
 
 function holdsOf({ holds = [] }: PolicyHeader, source: YamlSource): readonly HoldSource[] {
@@ -132,6 +137,15 @@ function holdsOf({ holds = [] }: PolicyHeader, source: YamlSource): readonly Hol
     covers: hold.covers,
     while: hold.while ?? null,
     source: sourceOf(source, ['holds', index]),
+  }))
+}
+
+function floorsOf({ floors = [] }: PolicyHeader, source: YamlSource): readonly Floor[] {
+  return floors.map((floor, index) => ({
+    table: floor.table,
+    keepAtLeast: floor.keep_at_least ?? null,
+    minimumAge: floor.minimum_age ?? null,
+    source: sourceOf(source, ['floors', index]),
   }))
 }
 
@@ -145,7 +159,14 @@ function policyOf(header: PolicyHeader, source: YamlSource): Policy {
     owner: header.owner,
     file: source.file,
     coverage: coverageOf(header, sourceOf(source, ['coverage'])),
+    database: pinOf(header, source),
   }
+}
+
+function pinOf({ database }: PolicyHeader, source: YamlSource): Policy['database'] {
+  if (database === undefined) return null
+  const { name, system_identifier: systemIdentifier = null } = database
+  return { name, systemIdentifier, source: sourceOf(source, ['database']) }
 }
 
 function headerProblems(

@@ -24,6 +24,16 @@ export type Policy = {
   readonly file: string
   /** Null: the policy does not ask whether a table was forgotten. */
   readonly coverage: Coverage | null
+  /** The only database that it is for; null: any. */
+  readonly database: DatabasePin | null
+}
+
+export type DatabasePin = {
+  readonly name: string
+  /** Of the cluster, in decimal; null: any that has a database of the name. */
+  readonly systemIdentifier: string | null
+  /** Where the key `database` stands in its file. Not part of any digest. */
+  readonly source: RuleSource
 }
 
 /** Which tables have to have a rule, a reference, a role as a source, or an exemption. */
@@ -80,6 +90,8 @@ export type Rule = {
   readonly triggers: readonly TriggerName[]
   /** The sources that may hold a row of this rule, or a row that it depends on. */
   readonly holds: readonly HoldSource[]
+  /** Floors of the tables that the rule acts on. */
+  readonly floors: readonly Floor[]
   /** SHA-256 in hexadecimal over the canonical form of the rule, without where it stands. */
   readonly digest: string
   /** Where the rule stands in its file. Not part of any digest. */
@@ -104,7 +116,23 @@ export type Period = {
 export type Schedule = { readonly cron: string; readonly zone: string }
 
 /** Most rows a rule may touch in a run, children counted. A rule over a limit is refused whole. */
-export type Limits = { readonly maxRows: number; readonly maxPercent: number }
+export type Limits = {
+  readonly maxRows: number
+  readonly maxPercent: number
+  /** Whether passing one of them refuses the rule, or only passing both. */
+  readonly trip: 'either' | 'both'
+}
+
+/** What a table must never come below, whatever a rule says. Several on one table all hold. */
+export type Floor = {
+  readonly table: TableName
+  /** Rows that must be left; null: any number. */
+  readonly keepAtLeast: number | null
+  /** The shortest period of a rule that acts on the table; null: any. */
+  readonly minimumAge: Period | null
+  /** Where it stands in its file. Not part of any digest. */
+  readonly source: RuleSource
+}
 
 /** Dates that stand for something else: YYYY-MM-DD, `infinity` or `-infinity`. */
 export type Sentinels = { readonly open: readonly string[]; readonly invalid: readonly string[] }

@@ -17,7 +17,7 @@ export type PolicyValues = Pick<
 export const PROGRAM_DEFAULTS = {
   mode: 'report',
   /** Enough for a month of a busy table; a first run that is larger deserves a look. */
-  limits: { maxRows: 50_000, maxPercent: 10 },
+  limits: { maxRows: 50_000, maxPercent: 10, trip: 'either' },
   batchRows: 5000,
   scheduleZone: 'UTC',
   plausibleFrom: '1990-01-01',
@@ -56,6 +56,7 @@ export function resolveRule(
       return { table: table ?? document.table, name }
     }),
     holds: [],
+    floors: [],
   }
   const rule = { ...merged, digest: ruleDigest(merged), source }
   return { rule, problems: faults.map((fault) => source.problem(fault.path, fault)) }
@@ -114,7 +115,24 @@ function limitsOf(document: RuleDocument, { defaults }: PolicyValues, faults: Fa
   return {
     maxRows: limit('max_rows', PROGRAM_DEFAULTS.limits.maxRows),
     maxPercent: limit('max_percent', PROGRAM_DEFAULTS.limits.maxPercent),
+    trip: tripOf(document, defaults?.limits, faults),
   }
+}
+
+/** With `both` a run may pass one limit, so that it loosens what the defaults say of either. */
+function tripOf(
+  { limits }: RuleDocument,
+  ceiling: RuleDocument['limits'],
+  faults: Fault[],
+): Limits['trip'] {
+  const otherwise = ceiling?.trip ?? PROGRAM_DEFAULTS.limits.trip
+  if (limits?.trip === 'both' && ceiling !== undefined && otherwise === 'either') {
+    const message =
+      "trip: both is looser than the limits of the policy's defaults, of which either trips"
+    const remedy = 'remove it, or write it in the defaults'
+    faults.push({ code: 'limit_loosened', message, remedy, path: ['limits', 'trip'] })
+  }
+  return limits?.trip ?? otherwise
 }
 
 function sentinelsOf(document: RuleDocument, policy: PolicyValues, faults: Fault[]): Sentinels {

@@ -74,6 +74,7 @@ test.for([
   ['a slip', { ...URL_SET, RETENTIOND_POLICY: 'x' }, 'RETENTIOND_POLICY', 'RETENTIOND_POLICIES?'],
   ['Kubernetes', { ...URL_SET, RETENTIOND_PORT_80_TCP: 'x' }, '_PORT_80', 'enableServiceLinks'],
   ['no host', { ...URL_SET, RETENTIOND_LISTEN: '8080' }, 'RETENTIOND_LISTEN', '127.0.0.1:8080'],
+  ['a power', { ...URL_SET, RETENTIOND_POWERFUL_ROLE: 'yes' }, 'POWERFUL_ROLE', 'or accept'],
   ['a level', { ...URL_SET, RETENTIOND_LOG_LEVEL: 'loud' }, 'RETENTIOND_LOG_LEVEL', 'debug, info'],
 ] as const)('a setting that cannot be used is named: %s', async ([, env, said, remedy]) => {
   const { status, out, err } = await runInside(['journal', 'list'], env)

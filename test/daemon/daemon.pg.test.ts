@@ -156,6 +156,7 @@ async function daemonInside() {
     clock: systemClock,
     log: { debug: () => {}, info: note, warn: note, error: note },
     listen: { host: '127.0.0.1', port: 0 },
+    powerfulRole: 'refuse',
     setAlarm,
     signal: stopping.signal,
   })

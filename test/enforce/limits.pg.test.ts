@@ -218,3 +218,74 @@ test('children that come up during a run count against the plan too', async ({ b
   })
   expect(await left(bed, 'visit')).toBe(20)
 })
+
+const FLOORS = `
+floors:
+  - { table: site.visit, keep_at_least: 3 }
+  - { table: site.page, keep_at_least: 2 }
+rules:`
+
+const withFloors = () => policy('max_rows: 1000, max_percent: 100').replace('\nrules:', FLOORS)
+
+test('a rule that would leave fewer rows of its table than the floor does not act', async ({
+  bed,
+}) => {
+  await bed.run(SCHEMA)
+  await insert(bed, 'visit', { due: 900, kept: 2 })
+  await bed.run('insert into site.page values (1, null), (2, null)')
+  await bed.govern(withFloors())
+  const below = await bed.enforce()
+  await insert(bed, 'visit', { kept: 1 })
+
+  const above = await bed.enforce()
+
+  expect(below).toMatchObject({
+    outcome: 'refused',
+    rules: [],
+    refused: [
+      {
+        code: 'below_floor',
+        message: '2 rows of site.visit would be left; the floor is 3 (floors.keep_at_least)',
+      },
+    ],
+  })
+  expect(above).toMatchObject({ outcome: 'done', rules: [{ rows: 900 }] })
+})
+
+test('rows that go along do not bring their table below its floor', async ({ bed }) => {
+  await bed.run(SCHEMA)
+  await insert(bed, 'visit', { due: 5, kept: 5 })
+  await bed.run('insert into site.page select n, n from generate_series(1, 6) as n')
+  await bed.govern(withFloors())
+
+  const result = await bed.enforce()
+
+  expect(result).toMatchObject({
+    outcome: 'refused',
+    refused: [
+      {
+        code: 'below_floor',
+        message: '1 rows of site.page would be left; the floor is 2 (floors.keep_at_least)',
+      },
+    ],
+  })
+  expect(await left(bed, 'visit')).toBe(10)
+})
+
+test('a batch after which too few rows would be left is rolled back', async ({ bed }) => {
+  await bed.run(SCHEMA)
+  await insert(bed, 'visit', { due: 5, kept: 4 })
+  await bed.run('insert into site.page values (1, null), (2, null)')
+  await bed.govern(withFloors())
+  const plan = await bed.plan()
+  await bed.run('delete from site.visit where id in (8, 9)')
+  bed.forget('site.visit', 2)
+
+  const result = await bed.enforce({ plan })
+
+  expect(result).toMatchObject({ outcome: 'refused', rules: [{ rule: 'visit', rows: 0 }] })
+  expect(result.rules[0]?.error?.message).toBe(
+    'rule visit: fewer than 3 rows of site.visit would be left, which is its floor',
+  )
+  expect(await left(bed, 'visit')).toBe(7)
+})

@@ -30,6 +30,7 @@ function planned(
   const census: Census = {
     counts: { ...zero(), ...counts },
     children: [],
+    floors: [],
     dueDays: null,
     ...more,
   }
@@ -72,6 +73,60 @@ test('a limit says the count, the limit and the key that sets it', () => {
   expect(planned(LIMITS, { due: 11, running: 89 }).refusal?.message).toBe(
     '11 of 100 rows are due (11.0 %); the limit is 10 % (limits.max_percent)',
   )
+})
+
+const BOTH = '    limits: { max_rows: 100, max_percent: 10, trip: both }\n'
+
+test.for([
+  [{ due: 101, running: 9000 }, null, 107],
+  [{ due: 50, running: 50 }, null, 53],
+  [{ due: 99, running: 0 }, null, 100],
+  [{ due: 101, running: 800 }, 'over_max_rows', 107],
+] as const)('limits that trip together refuse only past both: %o', ([counts, code, most]) => {
+  const rule = planned(BOTH, counts)
+  expect(rule.refusal?.code ?? null).toBe(code)
+  expect(rule.mostRows).toBe(most)
+})
+
+test('a refusal by both limits says both', () => {
+  expect(planned(BOTH, { due: 101, running: 800 }).refusal?.message).toBe(
+    '101 rows would go, children counted; the limit is 100 (limits.max_rows); 101 of 901 rows are due (11.2 %); the limit is 10 % (limits.max_percent)',
+  )
+})
+
+const floor = (left: number) => ({
+  floors: [
+    { table: 'crm.note', keepAtLeast: 1, left: 500 },
+    { table: 'site.connection', keepAtLeast: 1000, left },
+  ],
+})
+
+test.for([
+  [999, 'below_floor', 20],
+  [1000, null, 20],
+  [1001, null, 21],
+  [2000, null, 21],
+] as const)('a floor with %i rows left bounds what a run may take', ([left, code, most]) => {
+  const rule = planned('', { due: 20, running: 1980 }, floor(left))
+  expect(rule.refusal?.code ?? null).toBe(code)
+  expect(rule.mostRows).toBe(most)
+})
+
+test('no approval lifts a floor', () => {
+  const lifting: Permission = {
+    state: 'given',
+    approval: null,
+    endsSoon: false,
+    lifted: 1000,
+    latest: [],
+    required: true,
+  }
+
+  expect(planned(LIMITS, { due: 200 }, {}, lifting).refusal).toBeNull()
+  expect(planned(LIMITS, { due: 200 }, floor(10), lifting).refusal).toEqual({
+    code: 'below_floor',
+    message: '10 rows of site.connection would be left; the floor is 1000 (floors.keep_at_least)',
+  })
 })
 
 test('a rule that nobody approved is refused, and a limit is said first', () => {

@@ -60,7 +60,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 596cd6a2f69e
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan b0ad0e56b10f
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
@@ -182,5 +182,13 @@ test('only rules that act are counted in the closing line', () => {
   )
   expect(closing([plannedRule(), plannedRule()])).toBe(
     '200 rows under 2 rules would be acted on, children counted.',
+  )
+})
+
+test('a plan says how much it leaves of a table that has a floor', () => {
+  const floors = [{ table: 'crm.contract', keepAtLeast: 1000, left: 40_007 }]
+
+  expect(renderPlan(planWith({ rules: [plannedRule({ floors })] }))).toContain(
+    '\n  leaves 40 007 rows of crm.contract; the floor is 1 000\n',
   )
 })

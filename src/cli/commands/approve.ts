@@ -7,7 +7,13 @@ import { prepare } from '../../plan/prepare.ts'
 import { readPeriod } from '../../policy/period.ts'
 import type { Period } from '../../policy/policy.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import {
+  loadConfigured,
+  openConnection,
+  openGoverned,
+  pseudonymKey,
+  type CliContext,
+} from '../context.ts'
 import { columns, json } from '../output.ts'
 import { readPlan } from '../plan-file.ts'
 
@@ -37,7 +43,7 @@ export function approveCommand(context: CliContext): Command {
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(context.config().entryKeyFile))
       const plan = await readPlan(file)
-      await using connection = await openConnection(context)
+      await using connection = await openGoverned(context, set)
       const { db } = connection
       await checkMigrated(db)
       const request = {

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import { loadConfigured, openGoverned, pseudonymKey, type CliContext } from '../context.ts'
 
 /** `daemon`: the sidecar. */
 export function daemonCommand(context: CliContext): Command {
@@ -12,7 +12,7 @@ export function daemonCommand(context: CliContext): Command {
       const config = context.config()
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(config.entryKeyFile))
-      await using connection = await openConnection(context, { max: 3 })
+      await using connection = await openGoverned(context, set, { max: 3 })
       await runDaemon({
         db: connection.db,
         set,
@@ -21,6 +21,7 @@ export function daemonCommand(context: CliContext): Command {
         clock: context.clock,
         log: context.log(),
         listen: config.listen,
+        powerfulRole: config.powerfulRole,
         signal: context.stopSignal(),
       })
       context.log().info({}, 'stopped')

@@ -11,7 +11,13 @@ import { printTreeHead } from '../../journal/merkle.ts'
 import type { RefusalCode } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import {
+  loadConfigured,
+  openGoverned,
+  pseudonymKey,
+  warnOfPowers,
+  type CliContext,
+} from '../context.ts'
 import { nameFailure } from '../failure.ts'
 import { readPlan } from '../plan-file.ts'
 import { json } from '../output.ts'
@@ -46,12 +52,14 @@ export function enforceCommand(context: CliContext): Command {
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(context.config().entryKeyFile))
       const approved = options.plan === undefined ? null : await readPlan(options.plan)
-      await using connection = await openConnection(context)
+      await using connection = await openGoverned(context, set)
       const { db } = connection
       await checkMigrated(db)
+      const { powers, ...prepared } = await prepare(db, set, await pseudonymKey(context))
+      warnOfPowers(context, powers)
       using progress = progressOn(context)
       const request: EnforceRequest = {
-        ...(await prepare(db, set, await pseudonymKey(context))),
+        ...prepared,
         db,
         set,
         signer,

@@ -12,7 +12,7 @@ import { renderExplanation, type Language } from '../../plan/explain-text.ts'
 import { explainRecord } from '../../plan/explain.ts'
 import { readInstant } from '../../plan/make.ts'
 import { prepare } from '../../plan/prepare.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import { loadConfigured, openGoverned, pseudonymKey, type CliContext } from '../context.ts'
 import { json } from '../output.ts'
 
 type Options = { readonly lang: Language; readonly output: 'text' | 'json' }
@@ -33,7 +33,7 @@ export function explainCommand(context: CliContext): Command {
     )
     .action(async (name: string, values: readonly string[], options: Options) => {
       const set = await loadConfigured(context)
-      await using connection = await openConnection(context)
+      await using connection = await openGoverned(context, set)
       await checkMigrated(connection.db)
       const { rules } = await prepare(connection.db, set, await pseudonymKey(context))
       const table = await findTable(connection.db, name)

@@ -2,8 +2,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { DateTime } from 'luxon'
 import { UsageError } from '../../base/errors.ts'
-import { fitWithoutRights, tablesNamed } from '../../catalog/fit.ts'
-import { inspectCatalog } from '../../catalog/inspect.ts'
+import { fitWithoutRights } from '../../catalog/fit.ts'
+import { inspectFor } from '../../catalog/pinned.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { liftHolds, placeHold, type Scope } from '../../hold/hold.ts'
 import { listHolds, type ListedHold } from '../../hold/store.ts'
@@ -11,7 +11,13 @@ import { readKeyFile } from '../../journal/key-file.ts'
 import { valueOf } from '../../plan/prepare.ts'
 import { visible } from '../../policy/visible.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import {
+  loadConfigured,
+  openConnection,
+  openGoverned,
+  pseudonymKey,
+  type CliContext,
+} from '../context.ts'
 import { columns, json } from '../output.ts'
 
 type PlaceOptions = {
@@ -43,11 +49,11 @@ function placeCommand(context: CliContext): Command {
       const scope = scopeOf(options)
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(context.config().entryKeyFile))
-      await using connection = await openConnection(context)
+      await using connection = await openGoverned(context, set)
       const { db } = connection
       await checkMigrated(db)
       // Whoever places holds has none of the rights that the rules need to act.
-      const catalog = await inspectCatalog(db, tablesNamed(set))
+      const catalog = await inspectFor(db, set)
       const rules = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
       const tools = { db, signer, clock: context.clock }
       const until = options.until ?? null

@@ -13,8 +13,9 @@ import { withTrials } from '../../plan/trials.ts'
 import {
   fileError,
   loadConfigured,
-  openConnection,
+  openGoverned,
   pseudonymKey,
+  warnOfPowers,
   type CliContext,
 } from '../context.ts'
 
@@ -49,10 +50,11 @@ export function planCommand(context: CliContext): Command {
 
 async function planNow(context: CliContext, asOf: string | undefined): Promise<Plan> {
   const set = await loadConfigured(context)
-  await using connection = await openConnection(context)
+  await using connection = await openGoverned(context, set)
   await checkMigrated(connection.db)
   const prepared = await prepare(connection.db, set, await pseudonymKey(context))
-  const { catalog, rules, findings } = prepared
+  const { catalog, rules, findings, powers } = prepared
+  warnOfPowers(context, powers)
   const stand: Stand = asOf === undefined ? { kind: 'now' } : { kind: 'day', day: asOf }
   const plan = await makePlan(connection.db, {
     policyDigest: set.digest,

@@ -2,9 +2,10 @@
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { RefusedError } from '../../base/errors.ts'
-import { fitWithoutRights, tablesNamed } from '../../catalog/fit.ts'
-import { inspectCatalog, inspectDatabase } from '../../catalog/inspect.ts'
+import { fitWithoutRights } from '../../catalog/fit.ts'
+import { inspectDatabase } from '../../catalog/inspect.ts'
 import { keeperNeeds, needsOf, renderGrants } from '../../catalog/needs.ts'
+import { inspectFor } from '../../catalog/pinned.ts'
 import { migrate } from '../../db/migrate.ts'
 import { renderRoleGrants } from '../../db/roles.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -40,7 +41,7 @@ export function grantsCommand(context: CliContext): Command {
       const { roles } = context.config()
       await using connection = await openConnection(context)
       const database = await inspectDatabase(connection.db)
-      const catalog = await inspectCatalog(connection.db, tablesNamed(set))
+      const catalog = await inspectFor(connection.db, set)
       const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
       const needs = fitted.flatMap((rule) => needsOf(rule, rule.rule.mode === 'enforce'))
       context.out(

@@ -4,7 +4,13 @@ import { prepare } from '../../plan/prepare.ts'
 import { trialProblems } from '../../plan/trials.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
-import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '../context.ts'
+import {
+  loadConfigured,
+  openGoverned,
+  pseudonymKey,
+  warnOfPowers,
+  type CliContext,
+} from '../context.ts'
 import { columns } from '../output.ts'
 
 /** `validate`: the policies alone, or with `--database` against the tables they speak of. */
@@ -16,8 +22,9 @@ export function validateCommand(context: CliContext): Command {
     .action(async (folder: string | undefined, options: { readonly database?: boolean }) => {
       const set = await loadConfigured(context, folder)
       if (options.database === true) {
-        await using connection = await openConnection(context)
+        await using connection = await openGoverned(context, set)
         const prepared = await prepare(connection.db, set, await pseudonymKey(context))
+        warnOfPowers(context, prepared.powers)
         const problems = [...prepared.findings, ...(await trialProblems(connection.db, prepared))]
         if (problems.length > 0) throw new PolicyError(problems)
       }
