@@ -25,9 +25,12 @@ export function columnId(alias: string, column: string): RawBuilder<unknown> {
 /** A type by its name in pg_type. */
 export type TypeName = { readonly schema: string; readonly name: string }
 
-/** Binds `text` and lets PostgreSQL read it as `type`, as it reads a literal. */
+/**
+ * Binds `text` and lets PostgreSQL read it as `type`, as it reads a literal: once. Through `::text`
+ * it would be read again for every row that it is compared with, and the planner could not see it.
+ */
 export function bound(text: string, type: TypeName): RawBuilder<unknown> {
-  return sql`cast(${text}::text as ${sql.id(type.schema, type.name)})`
+  return sql`cast(${text} as ${sql.id(type.schema, type.name)})`
 }
 
 /** A key as text, one part for each key column: what goes to PostgreSQL and comes back. */

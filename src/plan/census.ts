@@ -1,15 +1,17 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
 import { tableId } from '../db/governed.ts'
-import { isDue, isInClass, type View } from './due.ts'
+import { isInClass, type View } from './due.ts'
 import {
   eventsOf,
+  hasEndedBySums,
   hasNoStart,
   isImplausibleRow,
   originOf,
   ownUpdateMayCount,
   isOpenRow,
   startDay,
+  splitOf,
 } from './events.ts'
 import { countLeft } from './floors.ts'
 import { goesWithAny } from './going.ts'
@@ -22,7 +24,7 @@ import {
   isKept,
   isSuperseded,
 } from './hindrance.ts'
-import type { Law } from './moment.ts'
+import type { Law, Split } from './moment.ts'
 import type { PlannedFloor } from './plan.ts'
 
 /**
@@ -77,26 +79,14 @@ const NONE: Readonly<Record<Verdict, number>> = {
   outside: 0,
 }
 
-/** Counts what a run of the rule would meet. Reads every row of the table once. */
+/** Counts what a run of the rule would meet. */
 export async function takeCensus(db: QueryExecutorProvider, view: View): Promise<Census> {
-  // By day first: there are few days, and a median over the rows themselves would have to sort them.
-  const { rows } = await sql<{ verdict: Verdict; rows: string } & DueDays>`
-    with
-      daily as (
-        select verdict, day, count(*) as rows from ${judged(view)} as judged group by verdict, day
-      ),
-      summed as (
-        select verdict, day, rows, sum(rows) over (partition by verdict order by day) as upto,
-          sum(rows) over (partition by verdict) as total
-        from daily
-      )
-    select verdict, sum(rows)::text as rows, min(day)::text as oldest, max(day)::text as newest,
-      (min(day) filter (where upto * 2 >= total))::text as median
-    from summed
-    group by verdict`.execute(db)
-  const found = Object.fromEntries(rows.map((row) => [row.verdict, Number(row.rows)]))
-  const counts = { ...NONE, ...found }
-  const due = rows.find((row) => row.verdict === 'due')
+  const split = splitOf(view.fitted.start, { rule: view.fitted.rule, boundary: view.boundary })
+  const running = split === null ? [] : await countRunning(db, view, split)
+  const judged = await countJudged(db, view, split)
+  const counts: Record<Verdict, number> = { ...NONE }
+  for (const { verdict, rows } of [...running, ...judged]) counts[verdict] += Number(rows)
+  const due = judged.find((row) => row.verdict === 'due')
   const children = due === undefined ? [] : await countChildren(db, view)
   return {
     counts,
@@ -107,16 +97,72 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
   }
 }
 
-/** The verdict on each row of the governed table that `only` is true of, its start day and where that stands. */
-export function judged(view: View, only: RawBuilder<unknown> = sql`true`): RawBuilder<unknown> {
+type Counted = { readonly verdict: Verdict; readonly rows: string }
+
+/** Most rows of a large table run: an index on the start counts them without reading the table. */
+async function countRunning(
+  db: QueryExecutorProvider,
+  view: View,
+  { runs }: Split,
+): Promise<readonly Counted[]> {
+  const { rows } = await sql<Counted>`
+    select case when ${isInClass(view)} then 'running' else 'outside' end as verdict,
+      count(*)::text as rows
+    from ${tableId(view.fitted.table)} as row
+    where ${runs}
+    group by verdict`.execute(db)
+  return rows
+}
+
+async function countJudged(
+  db: QueryExecutorProvider,
+  view: View,
+  split: Split | null,
+): Promise<readonly (Counted & DueDays)[]> {
+  // By day first: there are few days, and a median over the rows themselves would have to sort them.
+  const { rows } = await sql<Counted & DueDays>`
+    with
+      daily as (
+        select verdict, day, count(*) as rows
+        from (
+          select verdict, case when verdict = 'due' then day end as day
+          from ${judged(view, 'whole table', split?.others)} as judged
+        ) as counted
+        group by verdict, day
+      ),
+      summed as (
+        select verdict, day, rows, sum(rows) over (partition by verdict order by day) as upto,
+          sum(rows) over (partition by verdict) as total
+        from daily
+      )
+    select verdict, sum(rows)::text as rows, min(day)::text as oldest, max(day)::text as newest,
+      (min(day) filter (where upto * 2 >= total))::text as median
+    from summed
+    group by verdict`.execute(db)
+  return rows
+}
+
+/**
+ * The verdict on each row of the governed table that `only` is true of, its start day and where that
+ * stands.
+ */
+export function judged(
+  view: View,
+  of: 'whole table' | 'single rows',
+  only: RawBuilder<unknown> = sql`true`,
+): RawBuilder<unknown> {
   const { fitted, boundary } = view
   const law = { rule: fitted.rule, boundary }
+  // The offset keeps the verdict one column: merged into the query around it, it would be worked out
+  // for every use, and PostgreSQL would expect as many groups as there are rows, and sort them. As
+  // a bare 0, a number still to be converted, it would keep parallel workers away.
   return sql`(
     select ${verdictOf(view, law)} as verdict, ${startDay(fitted.start, law)} as day,
       ${originOf(fitted, law)} as origin
     from ${tableId(fitted.table)} as row
-    ${eventsOf(fitted.start, law)}
+    ${eventsOf(fitted.start, law, of)}
     where ${only}
+    offset bigint '0'
   )`
 }
 
@@ -127,7 +173,7 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
       when (${isInClass(view)}) is not true then 'outside'
       -- Our own update may have moved the last activity of a row: it is no activity.
       when ${ownUpdateMayCount(start) ? isDone(view) : sql`false`} then 'done'
-      when ${isDue(view)} then
+      when ${hasEndedBySums(start, law)} then
         case
           when ${isDone(view)} then 'done'
           when ${isHeld(view)} then 'held'

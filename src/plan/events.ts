@@ -10,31 +10,37 @@ import type {
 } from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction } from '../db/governed.ts'
 import { matches } from './condition.ts'
-import { dayOf, isImplausible, isOpen, type Law } from './moment.ts'
-import { plainly, topOf, wayFrom } from './related.ts'
+import {
+  dayOf,
+  isImplausible,
+  isOpen,
+  isPast,
+  splitByRunning,
+  type Law,
+  type Split,
+} from './moment.ts'
+import { isRelated, plainly, topOf, wayFrom } from './related.ts'
 
-/** Joins to each row what its related rows say, source by source, as `events_1`, `events_2`, …. */
-export function eventsOf(start: FittedStart, law: Law): RawBuilder<unknown> {
+/**
+ * Joins to each row what its related rows say, source by source, as `events_1`, `events_2`, …. Of a
+ * whole table each source is read once; of `single rows` only what is related to them.
+ */
+export function eventsOf(
+  start: FittedStart,
+  law: Law,
+  of: 'whole table' | 'single rows',
+): RawBuilder<unknown> {
   if (start.kind === 'column') return sql``
+  const joined = of === 'whole table' ? allSummedUp : relatedSummedUp
   return sql.join(
-    start.sources.map((source, at) => summedUp(start, source, at, law)),
+    start.sources.map((source, at) => joined(source, sumsOf(start, source, law), summary(at))),
     sql` `,
   )
 }
 
-function summedUp(
-  start: FittedEvent,
-  source: FittedSource,
-  at: number,
-  law: Law,
-): RawBuilder<unknown> {
-  const { column, frame } = source.moment
-  const value = columnId('event', column)
-  const said = start.nulls === 'open' ? sql<boolean>`true` : sql<boolean>`${value} is not null`
-  const declared =
-    source.open === null
-      ? sql<boolean>`false`
-      : sql<boolean>`${matches(source.open, source.table, 'event')} is true`
+type Sums = { readonly said: RawBuilder<unknown>; readonly columns: RawBuilder<unknown> }
+
+function allSummedUp(source: FittedSource, sums: Sums, name: string): RawBuilder<unknown> {
   const links = source.links.map((link, position) => ({
     read: columnId(topOf(source, plainly), link.source.name),
     own: columnId('row', link.own.name),
@@ -44,14 +50,41 @@ function summedUp(
     left join (
       select
         ${sql.join(links.map(({ read, alias }) => sql`${read} as ${sql.id(alias)}`))},
-        count(*) filter (where ${isOpen(value, frame, law)} or ${declared}) as open,
-        count(*) filter (where ${isImplausible(value, frame, law)}) as implausible,
-        max(${dayOf(value, frame, law)}) as latest
+        ${sums.columns}
       from ${wayFrom(source, 0, plainly)}
-      where ${said}
+      where ${sums.said}
       group by ${sql.join(links.map(({ read }) => read))}
-    ) as ${sql.id(summary(at))}
-    on ${conjunction(links.map(({ own, alias }) => sql`${own} = ${sql.id(summary(at), alias)}`))}`
+    ) as ${sql.id(name)}
+    on ${conjunction(links.map(({ own, alias }) => sql`${own} = ${sql.id(name, alias)}`))}`
+}
+
+function relatedSummedUp(source: FittedSource, sums: Sums, name: string): RawBuilder<unknown> {
+  return sql`
+    left join lateral (
+      select ${sums.columns}
+      from ${wayFrom(source, 0, plainly)}
+      where ${sums.said} and ${isRelated(source, 'row', plainly)}
+      having count(*) > 0
+    ) as ${sql.id(name)} on true`
+}
+
+function sumsOf(start: FittedEvent, source: FittedSource, law: Law): Sums {
+  const { column, frame } = source.moment
+  const value = columnId('event', column)
+  const open = isDeclaredOpen(source)
+  return {
+    said: start.nulls === 'open' ? sql`true` : sql`${value} is not null`,
+    columns: sql`
+      count(*) filter (where ${isOpen(value, frame, law)} or ${open}) as open,
+      count(*) filter (where ${isImplausible(value, frame, law)}) as implausible,
+      count(*) filter (where (${isPast(value, frame, law)} and not ${open}) is not true) as lasting,
+      max(${dayOf(value, frame, law)}) as latest`,
+  }
+}
+
+function isDeclaredOpen({ open, table }: FittedSource): RawBuilder<boolean> {
+  if (open === null) return sql<boolean>`false`
+  return sql<boolean>`(${matches(open, table, 'event')} is true)`
 }
 
 function summary(at: number): string {
@@ -63,6 +96,8 @@ type Said = {
   readonly nothing: RawBuilder<boolean>
   readonly open: RawBuilder<boolean>
   readonly implausible: RawBuilder<boolean>
+  /** Nothing that it says lasts until the boundary or beyond. */
+  readonly over: RawBuilder<boolean>
   readonly day: RawBuilder<unknown>
 }
 
@@ -73,6 +108,7 @@ function allSaid(start: FittedEvent, law: Law): readonly Said[] {
       nothing: sql<boolean>`${column('open')} is null`,
       open: sql<boolean>`${column('open')} > 0`,
       implausible: sql<boolean>`${column('implausible')} > 0`,
+      over: sql<boolean>`coalesce(${column('lasting')} = 0, true)`,
       day: column('latest'),
     }
   })
@@ -87,6 +123,7 @@ function ownSaid(moment: Moment, nulls: FittedEvent['nulls'], law: Law): Said {
     nothing: sql<boolean>`not (${said})`,
     open: sql<boolean>`(${said} and ${isOpen(value, moment.frame, law)})`,
     implausible: isImplausible(value, moment.frame, law),
+    over: sql<boolean>`(not (${said}) or ${isPast(value, moment.frame, law)})`,
     day: dayOf(value, moment.frame, law),
   }
 }
@@ -98,6 +135,23 @@ function nothingSaid(start: FittedEvent, law: Law): RawBuilder<boolean> {
 /** True of a start that an update of the governed row, and so ours, may move. */
 export function ownUpdateMayCount(start: FittedStart): boolean {
   return start.kind === 'event' && start.nulls === 'nothing'
+}
+
+/** True of a row whose period is over, as `isOver` (start.ts) says it of what is not summed up. */
+export function hasEndedBySums(start: FittedStart, law: Law): RawBuilder<boolean> {
+  if (start.kind === 'column') return isPast(own(start.moment), start.moment.frame, law)
+  const { none } = start
+  const fallback = none === null ? sql`false` : isPast(own(none), none.frame, law)
+  return conjunction([
+    ...allSaid(start, law).map(({ over }) => over),
+    sql`(${fallback} or not ${nothingSaid(start, law)})`,
+  ])
+}
+
+/** Splits the rows by what an index on the start answers; null if none could. */
+export function splitOf(start: FittedStart, law: Law): Split | null {
+  if (start.kind === 'event') return null
+  return splitByRunning(own(start.moment), start.moment.frame, law)
 }
 
 /** True of a row that nothing says the period start of. */

@@ -164,7 +164,7 @@ async function explainUnder(
           'YYYY-MM-DD"T"HH24:MI:SS"Z"'
         )
       end as may_go_from
-    from ${judged(view, isRoot)} as judged
+    from ${judged(view, 'single rows', isRoot)} as judged
     cross join lateral (
       select case when isfinite(day) then (day + ${periodOf(rule.keep)})::date end as ends
     ) as period`.execute(db)
