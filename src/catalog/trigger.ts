@@ -1,4 +1,5 @@
 import { digestOf } from '../base/canonical.ts'
+import type { TableName } from '../base/names.ts'
 import type { Table, TableTrigger } from './catalog.ts'
 
 /** A trigger as pg_catalog tells it, with the source of its function. */
@@ -11,8 +12,14 @@ export function readTrigger({ language, source, ...trigger }: InspectedTrigger):
   return {
     ...trigger,
     sourceDigest: digestOf({ language, source }),
-    writes: language === 'plpgsql' ? writesIn(source) : [`whatever its ${language} code does`],
+    writes: writesOf(trigger.function, language, source),
   }
+}
+
+function writesOf(name: TableName, language: string, source: string): readonly string[] {
+  if (language === 'plpgsql') return writesIn(source)
+  // Those of PostgreSQL, as `tsvector_update_trigger`, change the row in hand or keep it.
+  return name.schema === 'pg_catalog' ? [] : [`whatever its ${language} code does`]
 }
 
 /** The event that a statement of ours is for a trigger; `columns` are those that an update names. */

@@ -23,7 +23,7 @@ export function checkSet(
     ...repeatedRules(rules),
     ...sourcesConfused(rules),
     ...childrenClaimed(rules),
-    ...(incomplete ? [] : childrenWithoutRule(rules)),
+    ...(incomplete ? [] : childrenWithoutRule(rules, exemptIn(policies))),
     ...decidingColumnsMasked(rules),
     ...checkCoverage(
       policies.map(({ value }) => value),
@@ -100,17 +100,33 @@ function childrenClaimed(rules: readonly Rule[]): readonly Problem[] {
   )
 }
 
-function childrenWithoutRule(rules: readonly Rule[]): readonly Problem[] {
+/** An anonymised row stays: nothing waits for rows that somebody says need no rule. */
+function childrenWithoutRule(
+  rules: readonly Rule[],
+  exempt: ReadonlySet<string>,
+): readonly Problem[] {
   const governed = new Set(rules.map((rule) => printTable(rule.table)))
   return rules.flatMap((rule) =>
     childrenOf(rule, 'own_rule').flatMap((child) => {
-      if (governed.has(printTable(child))) return []
-      const message = `no rule governs ${printTable(child)}: its rows would stay for ever`
-      const remedy = 'write a rule for it, or with_parent'
+      const name = printTable(child)
+      const stays = rule.action.kind === 'anonymise'
+      if (governed.has(name) || (stays && exempt.has(name))) return []
+      const message = `no rule governs ${name}: its rows would stay for ever`
+      const remedy = stays
+        ? 'write a rule for it, or with_parent, or exempt it under coverage'
+        : 'write a rule for it, or with_parent'
       return [
         rule.source.problem(referencePath(child), { code: 'child_without_rule', message, remedy }),
       ]
     }),
+  )
+}
+
+/** Tables that some policy exempts as a whole. */
+function exemptIn(policies: readonly PlacedPolicy[]): ReadonlySet<string> {
+  const exempt = policies.flatMap(({ value }) => value.coverage?.exempt ?? [])
+  return new Set(
+    exempt.filter(({ column }) => column === null).map(({ table }) => printTable(table)),
   )
 }
 

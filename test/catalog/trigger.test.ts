@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { writesIn } from '../../src/catalog/trigger.ts'
+import { readTrigger, writesIn } from '../../src/catalog/trigger.ts'
 
 test.for([
   ['new.updated_at := now(); return new;', []],
@@ -17,3 +17,25 @@ test.for([
 ] as const)('what a trigger function may write is read from its source: %s', ([source, writes]) => {
   expect(writesIn(source)).toEqual(writes)
 })
+
+test.for([
+  ['pg_catalog', 'internal', []],
+  ['crm', 'c', ['whatever its c code does']],
+  ['crm', 'plpgsql', ['insert into crm.history']],
+] as const)(
+  'what PostgreSQL itself brings writes nothing elsewhere: %s, %s',
+  ([schema, language, writes]) => {
+    const trigger = readTrigger({
+      name: 'fulltext',
+      level: 'row',
+      timing: 'before',
+      events: ['update'],
+      columns: [],
+      function: { schema, name: 'tsvector_update_trigger' },
+      language,
+      source: 'insert into crm.history select old.*',
+    })
+
+    expect(trigger.writes).toEqual(writes)
+  },
+)
