@@ -105,7 +105,9 @@ export type ForeignKey = {
   readonly toColumns: readonly string[]
   /** As pg_constraint.confdeltype. */
   readonly onDelete: 'a' | 'r' | 'c' | 'n' | 'd'
-  /** PostgreSQL checks it for every change: enforced, validated, and its triggers fire. */
+  /** Stands on partitions of `from`, and not on the whole: rows of others are not checked. */
+  readonly partial: boolean
+  /** PostgreSQL checks it for every change: whole, enforced, validated, and its triggers fire. */
   readonly enforced: boolean
 }
 

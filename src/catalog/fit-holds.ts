@@ -208,7 +208,7 @@ function declaredKeys({ all }: Context, table: Table): readonly ForeignKey[] {
 }
 
 function sameKey(one: ForeignKey, other: ForeignKey): boolean {
-  return one.name === other.name && sameTable(one.from, other.from)
+  return one.name === other.name && sameTable(one.from, other.from) && sameTable(one.to, other.to)
 }
 
 function keyOf(table: Table): Cover['key'] | undefined {

@@ -7,6 +7,8 @@ import { findTable, fitKey, isGovernable, type Report } from './fit-table.ts'
 export type FittedReferences = {
   readonly children: readonly Child[]
   readonly blockers: readonly Blocker[]
+  /** Tables of blockers whose rows no foreign key of the whole table keeps from appearing. */
+  readonly unkept: readonly Table[]
 }
 
 type Walk = {
@@ -37,7 +39,8 @@ export function fitReferences(
     if (parent !== undefined) walkInbound(walk, parent, position === 0)
   }
   reportUnmet(walk)
-  return { children: orderChildren(walk), blockers: walk.blockers }
+  const unkept = walk.blockers.filter(({ key }) => key.partial).map(({ table: each }) => each)
+  return { children: orderChildren(walk), blockers: walk.blockers, unkept }
 }
 
 function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
@@ -51,13 +54,9 @@ function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
       reportUndeclared(key, parent, report)
       continue
     }
-    if (!key.enforced) {
-      report(
-        path,
-        'foreign_key_not_enforced',
-        `foreign key ${key.name} of ${name} is not enforced: rows could appear while their parent goes`,
-        'validate it and enable its triggers, or drop it',
-      )
+    // Rows of a partition without the key are met too, and kept away by closing the whole table.
+    if (!key.enforced && !(key.partial && reference.as === 'own_rule')) {
+      reportUnenforced(key, report)
       continue
     }
     if (reference.as === 'own_rule') {
@@ -84,6 +83,18 @@ function reportUndeclared(key: ForeignKey, parent: Table, report: Report): void 
     'reference_undeclared',
     `${name} refers to ${printTable(parent)} (foreign key ${key.name}) and is not declared`,
     `add \`${name}: own_rule\` (its rows have a rule of their own) or \`${name}: with_parent\` (they go along)`,
+  )
+}
+
+function reportUnenforced(key: ForeignKey, report: Report): void {
+  const name = printTable(key.from)
+  report(
+    ['references', name],
+    'foreign_key_not_enforced',
+    `foreign key ${key.name} of ${name} is not enforced: rows could appear while their parent goes`,
+    key.partial
+      ? `declare it on ${name} itself, or give ${name} a rule of its own and write own_rule`
+      : 'validate it and enable its triggers, or drop it',
   )
 }
 

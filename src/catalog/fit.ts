@@ -99,7 +99,7 @@ function withReaders(
     ...companions.closed,
     ...holds.reached,
   ]
-  const closed = [...new Set([...companions.closed, ...holds.closed])]
+  const closed = [...new Set([...companions.closed, ...holds.closed, ...fitted.unkept])]
   const refs = reaches.map(({ schema, name, only }) => ({ schema, name, only }))
   return { ...fitted, ...companions, closed, readers, reaches: distinctTables(refs) }
 }

@@ -12,6 +12,8 @@ export type FittedRule = GovernedRule & {
   readonly children: readonly Child[]
   /** Foreign keys whose rows must be gone before the row they refer to may be purged. */
   readonly blockers: readonly Blocker[]
+  /** Tables of blockers whose rows no foreign key of the whole table keeps from appearing. */
+  readonly unkept: readonly Table[]
   /** Rules that read a period start or a link from rows this rule destroys. */
   readonly readers: readonly Reader[]
   /** What may hold the governed row, and each row that goes along with it. */

@@ -38,26 +38,30 @@ export const keys = sql`
   where indrelid = class.oid and indisunique and indisvalid and indimmediate
     and indpred is null and indexprs is null`
 
+/**
+ * Foreign keys that `condition` finds, as of whole tables. Keys of partitions alone, which somebody
+ * declared on each of them, are one key of their table, `partial`: a partition that is attached
+ * later need not have it. They are named by their columns, since partitions come and go.
+ */
 export function foreignKeys(condition: ReturnType<typeof sql>) {
   return sql`
-    select coalesce(jsonb_agg(jsonb_build_object(
-      'name', con.conname,
-      'from', jsonb_build_object(
-        'schema', fromspace.nspname, 'name', fromclass.relname, 'only', fromclass.relkind = 'r'),
-      'to', jsonb_build_object(
-        'schema', tospace.nspname, 'name', toclass.relname, 'only', toclass.relkind = 'r'),
-      'fromColumns', (
-        select jsonb_agg(attname order by position)
-        from unnest(con.conkey) with ordinality as part (number, position)
-        join pg_attribute on attrelid = con.conrelid and attnum = part.number
-      ),
-      'toColumns', (
-        select jsonb_agg(attname order by position)
-        from unnest(con.confkey) with ordinality as part (number, position)
-        join pg_attribute on attrelid = con.confrelid and attnum = part.number
-      ),
-      'onDelete', con.confdeltype,
-      'enforced',
+    with found as materialized (
+      select
+        con.conname,
+        con.confdeltype,
+        whole.oid as whole,
+        con.conrelid <> whole.oid as partial,
+        con.confrelid,
+        (
+          select jsonb_agg(attname order by position)
+          from unnest(con.conkey) with ordinality as part (number, position)
+          join pg_attribute on attrelid = con.conrelid and attnum = part.number
+        ) as columns,
+        (
+          select jsonb_agg(attname order by position)
+          from unnest(con.confkey) with ordinality as part (number, position)
+          join pg_attribute on attrelid = con.confrelid and attnum = part.number
+        ) as referenced,
         con.convalidated
         -- The column is new in PostgreSQL 18; before, every foreign key is enforced.
         and coalesce((to_jsonb(con) ->> 'conenforced')::boolean, true)
@@ -74,14 +78,45 @@ export function foreignKeys(condition: ReturnType<typeof sql>) {
         and not exists (
           select from pg_subscription_rel
           where srrelid = con.conrelid or srrelid in (select relid from pg_partition_tree(con.conrelid))
-        )
-    ) order by fromspace.nspname, fromclass.relname, con.conname), '[]')
-    from pg_constraint as con
-    join pg_class as fromclass on fromclass.oid = con.conrelid
+        ) as enforced
+      from pg_constraint as con
+      cross join lateral (
+        select coalesce(pg_partition_root(con.conrelid), con.conrelid)::oid as oid
+      ) as whole
+      where con.contype = 'f' and con.conparentid = 0 and ${condition}
+    ),
+    merged as (
+      select conname::text as name, confdeltype, whole, partial, confrelid, columns, referenced, enforced
+      from found where not partial
+      union
+      select
+        'of its partitions on ' || (select string_agg(value, ', ') from jsonb_array_elements_text(columns)),
+        confdeltype, whole, partial, confrelid, columns, referenced, false
+      from found
+      where partial and not exists (
+        select from found as of_whole
+        where not of_whole.partial
+          and (of_whole.whole, of_whole.confrelid, of_whole.columns, of_whole.referenced)
+            = (found.whole, found.confrelid, found.columns, found.referenced)
+      )
+    )
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'name', merged.name,
+      'from', jsonb_build_object(
+        'schema', fromspace.nspname, 'name', fromclass.relname, 'only', fromclass.relkind = 'r'),
+      'to', jsonb_build_object(
+        'schema', tospace.nspname, 'name', toclass.relname, 'only', toclass.relkind = 'r'),
+      'fromColumns', merged.columns,
+      'toColumns', merged.referenced,
+      'onDelete', merged.confdeltype,
+      'partial', merged.partial,
+      'enforced', merged.enforced
+    ) order by fromspace.nspname, fromclass.relname, merged.name, merged.confdeltype), '[]')
+    from merged
+    join pg_class as fromclass on fromclass.oid = merged.whole
     join pg_namespace as fromspace on fromspace.oid = fromclass.relnamespace
-    join pg_class as toclass on toclass.oid = con.confrelid
-    join pg_namespace as tospace on tospace.oid = toclass.relnamespace
-    where con.contype = 'f' and con.conparentid = 0 and ${condition}`
+    join pg_class as toclass on toclass.oid = merged.confrelid
+    join pg_namespace as tospace on tospace.oid = toclass.relnamespace`
 }
 
 export const privileges = sql`

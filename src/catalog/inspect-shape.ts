@@ -43,7 +43,7 @@ export function relatives(condition: ReturnType<typeof sql>, relative: ReturnTyp
 }
 
 /** The table itself and its partitions of every level. */
-const wholeTable = sql`
+export const wholeTable = sql`
   select class.oid as relid
   union all
   select relid from pg_partition_tree(class.oid) where class.relkind = 'p' and level > 0`
@@ -81,10 +81,6 @@ export const oddPartitions = sql`
           select from pg_trigger as above
           where above.oid = own.tgparentid and above.tgenabled in ('O', 'A')
         )
-    )),
-    ((
-      select 'has foreign keys of its own: ' || string_agg(conname, ', ' order by conname)
-      from pg_constraint where conrelid = part.oid and contype = 'f' and conparentid = 0
     )),
     ((
       select 'is referred to by foreign keys of its own: ' || string_agg(conname, ', ' order by conname)

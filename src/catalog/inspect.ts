@@ -13,6 +13,7 @@ import {
   subscribed,
   triggers,
   unreplicated,
+  wholeTable,
 } from './inspect-shape.ts'
 import { readTrigger, type InspectedTrigger } from './trigger.ts'
 
@@ -79,7 +80,7 @@ export async function inspectTables(
       reached as (
         select oid from named
         union
-        select conrelid
+        select coalesce(pg_partition_root(conrelid), conrelid)::oid
         from reached
         join pg_constraint on confrelid = reached.oid and contype = 'f' and conparentid = 0
       )
@@ -93,7 +94,7 @@ export async function inspectTables(
       'temporary', class.relpersistence = 't',
       'columns', (${columns}),
       'keys', (${keys}),
-      'outbound', (${foreignKeys(sql`con.conrelid = class.oid`)}),
+      'outbound', (${foreignKeys(sql`con.conrelid in (${wholeTable})`)}),
       'inbound', (${foreignKeys(sql`con.confrelid = class.oid`)}),
       'only', class.relkind = 'r',
       'triggers', (${triggers}),

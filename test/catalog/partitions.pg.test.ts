@@ -88,11 +88,6 @@ test.for([
     'crm.event_rest, a partition of crm.event, has row security of its own',
   ],
   [
-    'alter table crm.event_rest add constraint own foreign key (id) references crm.customer',
-    'alter table crm.event_rest drop constraint own',
-    'crm.event_rest, a partition of crm.event, has foreign keys of its own: own',
-  ],
-  [
     'alter table crm.aside add constraint own foreign key (event_id, started) references crm.event_rest on delete cascade',
     'alter table crm.aside drop constraint own',
     'crm.event_rest, a partition of crm.event, is referred to by foreign keys of its own: own',
@@ -114,6 +109,38 @@ test.for([
     expect(await shape()).toBe(before)
   },
 )
+
+test('foreign keys that stand on partitions alone are one key of the whole, which closes it', async () => {
+  const rules = (as: string): string =>
+    purgeRule('crm.customer', `    references: { crm.event: ${as}, crm.visit: own_rule }\n`) +
+    purgeRule('crm.visit').replace('id: rule', 'id: visit')
+  const event = RULE.replace('id: rule', 'id: event')
+  await within(
+    `alter table crm.event_rest add constraint one foreign key (id) references crm.customer;
+     alter table crm.event_2020_low add constraint other foreign key (id) references crm.customer`,
+    'alter table crm.event_rest drop constraint one; alter table crm.event_2020_low drop constraint other',
+    async () => {
+      const fitted = await fitting.fitted(rules('own_rule') + event)
+      const customer = fitted.find(({ rule }) => rule.id === 'rule')
+
+      const keys = customer?.table.inbound.map(({ name, partial, enforced }) => [
+        name,
+        partial,
+        enforced,
+      ])
+      expect(keys).toEqual([
+        ['event_customer_id_fkey', false, true],
+        ['of its partitions on id', true, false],
+        ['visit_customer_id_fkey', false, true],
+      ])
+      expect(customer?.blockers.map(({ key }) => key.name)).toEqual(keys?.map(([name]) => name))
+      expect(customer?.closed.map(({ name }) => name)).toEqual(['event'])
+      expect(await fitting.problems(rules('with_parent'))).toContain(
+        'crm.yaml:11:30 foreign_key_not_enforced: foreign key of its partitions on id of crm.event is not enforced: rows could appear while their parent goes > declare it on crm.event itself, or give crm.event a rule of its own and write own_rule',
+      )
+    },
+  )
+})
 
 test('a partition that is stored elsewhere refuses the whole table', async () => {
   const rules = purgeRule('crm.far')
