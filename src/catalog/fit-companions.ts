@@ -1,6 +1,6 @@
 /** The other rules that decide about the rows of a rule: who keeps them longer, and who acts instead. */
 import { printTable, sameTable } from '../base/names.ts'
-import type { Rule } from '../policy/policy.ts'
+import { isSibling, type Rule } from '../policy/policy.ts'
 import type { Table } from './catalog.ts'
 import { levelsOf, sourcesOf } from './chain.ts'
 import type { FittedRule, FittedSource, FittedStart, GovernedRule } from './fitted.ts'
@@ -21,11 +21,6 @@ export function companionsOf(fitted: Started, all: readonly Started[]): Companio
   const rivals = others.filter(({ rule }) => !isSibling(rule, fitted.rule))
   const superseding = others.filter(({ rule }) => actsInstead(rule, fitted.rule))
   return { rivals, superseding, closed: sourcesToClose(fitted, [...rivals, ...superseding]) }
-}
-
-/** Two phases of one rule as it was written. */
-function isSibling(one: Rule, other: Rule): boolean {
-  return one.phase !== null && other.phase !== null && one.phase.rule === other.phase.rule
 }
 
 function actsInstead(other: Rule, rule: Rule): boolean {

@@ -1,4 +1,5 @@
 import { sameTable } from '../base/names.ts'
+import { isSibling } from '../policy/policy.ts'
 import type { Table } from './catalog.ts'
 import { levelsOf, sourcesOf } from './chain.ts'
 import type { FittedSource, Reader, StartedRule } from './fitted.ts'
@@ -9,7 +10,7 @@ export function readersOf(
   reader: StartedRule,
   destroyer: StartedRule,
 ): readonly Reader[] {
-  const exceptRoot = reader.rule.id === destroyer.rule.id
+  const exceptRoot = isSibling(reader.rule, destroyer.rule)
   const own = exceptRoot && sameTable(table, destroyer.table)
   return sourcesOf(reader.start)
     .flatMap((source) => [

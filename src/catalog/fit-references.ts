@@ -1,5 +1,5 @@
-import { printTable, sameTable } from '../base/names.ts'
-import type { Rule } from '../policy/policy.ts'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
+import { tablesRead, type Rule } from '../policy/policy.ts'
 import type { Catalog, ForeignKey, Table } from './catalog.ts'
 import type { Blocker, Child } from './fitted.ts'
 import { findTable, fitKey, isGovernable, type Report } from './fit-table.ts'
@@ -59,7 +59,7 @@ function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
       reportUnenforced(key, report)
       continue
     }
-    if (reference.as === 'own_rule') {
+    if (reference.as === 'own_rule' || staysForLater(rule, key.from)) {
       // An anonymised row stays, so nothing that refers to it stands in the way.
       const waiting = findTable(catalog, key.from, path, report)
       const blocks = !isRoot || rule.action.kind === 'purge'
@@ -74,6 +74,13 @@ function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
     if (child === undefined || walk.going.some((table) => sameTable(table, child))) continue
     if (isGovernable(child, rule, path, report)) walk.going.push(child)
   }
+}
+
+/** Rows from which a later phase counts stay until that has acted, or it would never be due. */
+function staysForLater(rule: Rule, child: TableName): boolean {
+  const { phase, action } = rule
+  if (phase === null || phase.number === phase.of || action.kind !== 'anonymise') return false
+  return tablesRead(rule).some((read) => sameTable(read, child))
 }
 
 function reportUndeclared(key: ForeignKey, parent: Table, report: Report): void {
@@ -101,7 +108,13 @@ function reportUnenforced(key: ForeignKey, report: Report): void {
 function reportUnmet(walk: Walk): void {
   for (const { table } of walk.rule.references) {
     const name = printTable(table)
-    if (walk.met.has(name)) continue
+    // What only a later phase takes along is met there.
+    if (
+      walk.met.has(name) ||
+      walk.rule.references.some((each) => staysForLater(walk.rule, each.table))
+    ) {
+      continue
+    }
     walk.report(
       ['references', name],
       'reference_unused',

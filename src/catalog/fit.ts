@@ -30,7 +30,7 @@ export function fitPolicies(
   const fitted = fitWithoutRights(set, catalog, pseudonyms)
   if (fitted.problems !== undefined) return fitted
   const problems = fitted.value.flatMap((rule) => missingRights(rule, catalog))
-  return problems.length > 0 ? { problems } : fitted
+  return problems.length > 0 ? { problems: distinctProblems(problems) } : fitted
 }
 
 /** As `fitPolicies`, for `grants`, which asks what our role does not have yet. */
@@ -42,12 +42,17 @@ export function fitWithoutRights(
   const problems: Problem[] = []
   const unread = set.rules.flatMap((rule) => fitRule(rule, { catalog, pseudonyms, problems }) ?? [])
   const coverings = fitHoldSources(set, catalog, problems)
-  if (problems.length > 0) return { problems }
+  if (problems.length > 0) return { problems: distinctProblems(problems) }
   return {
     value: unread.map((rule) => ({
       ...withReaders({ ...rule, ...holdsOf(rule, unread, coverings, catalog) }, unread),
     })),
   }
+}
+
+/** Phases of one rule have what does not fit in common. */
+function distinctProblems(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
 }
 
 type Fitting = {

@@ -188,6 +188,6 @@ export type Reader = {
   readonly on: TableName
   readonly hops: readonly FittedHop[]
   readonly pairs: readonly { readonly own: string; readonly read: string }[]
-  /** The reader is the rule itself: the governed row that goes along does not count. */
+  /** The reader is the rule itself or a phase of it: the governed row that goes along does not count. */
   readonly exceptRoot: boolean
 }

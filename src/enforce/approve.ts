@@ -94,14 +94,18 @@ export async function approvePlan(
 
 function chooseRules(plan: Plan, { only, liftLimits }: Terms): readonly PlannedRule[] {
   const known = plan.rules.map(({ rule }) => rule)
-  const unknown = only?.filter((id) => !known.includes(id)) ?? []
+  const isNamed = ({ rule, phase }: PlannedRule): boolean =>
+    only === null || only.includes(rule) || (phase !== null && only.includes(phase.rule))
+  const named = plan.rules.flatMap(({ rule, phase }) => [rule, phase?.rule])
+  const unknown = only?.filter((id) => !named.includes(id)) ?? []
   if (unknown.length > 0) {
     throw new RefusedError(`the plan has no rule ${unknown.join(', ')}`, {
       remedy: `it has ${known.join(', ')}`,
     })
   }
-  const isChosen = ({ rule, mode, refusal, approval }: PlannedRule): boolean => {
-    if (mode !== 'enforce' || (only !== null && !only.includes(rule))) return false
+  const isChosen = (planned: PlannedRule): boolean => {
+    const { mode, refusal, approval } = planned
+    if (mode !== 'enforce' || !isNamed(planned)) return false
     if (refusal !== null) return liftLimits && LIMITS.has(refusal.code)
     return only !== null || approval?.state !== 'given'
   }
@@ -193,29 +197,38 @@ async function readTimes(
   return { givenAt: row.given, expiresAt: row.expires, lastFirstDay: row.day }
 }
 
-/** Revokes the newest approval of a rule, named by the rule's id or by the approval's digest. */
+/**
+ * Revokes the newest approval of a rule, named by the rule's id or by the approval's digest; the id
+ * of a rule with phases stands for all of them.
+ */
 export async function revokeApproval(
   { db, signer, clock }: Pick<ApproveRequest, 'db' | 'signer' | 'clock'>,
   named: string,
-): Promise<{ readonly rule: string; readonly approval: string }> {
-  const newest = await newestApprovals(db)
-  const found = [...newest.values()].filter(
-    ({ given, revoked }) => !revoked && (given.rule === named || isDigestOf(named, given.approval)),
-  )
-  const [one, other] = found
-  if (one === undefined || other !== undefined) {
+): Promise<readonly { readonly rule: string; readonly approval: string }[]> {
+  const inForce = [...(await newestApprovals(db)).values()].filter(({ revoked }) => !revoked)
+  const ofRule = inForce.filter(({ given: { rule } }) => rule === named || isPhaseOf(rule, named))
+  const found =
+    ofRule.length > 0 ? ofRule : inForce.filter(({ given }) => isDigestOf(named, given.approval))
+  if (found.length === 0 || (ofRule.length === 0 && found.length > 1)) {
     throw new RefusedError(
-      one === undefined
+      found.length === 0
         ? `no approval in force is of rule ${named}, or begins with it`
         : `several approvals begin with ${named}`,
       { remedy: 'see: retentiond approve list' },
     )
   }
-  const { rule, approval } = one.given
-  await inTransaction(db, async (trx) =>
-    appendEntry(trx, signer, { type: 'approval', phase: 'revoked', rule, approval }, clock),
-  )
-  return { rule, approval }
+  return inTransaction(db, async (trx) => {
+    for (const { given } of found) {
+      const { rule, approval } = given
+      await appendEntry(trx, signer, { type: 'approval', phase: 'revoked', rule, approval }, clock)
+    }
+    return found.map(({ given: { rule, approval } }) => ({ rule, approval }))
+  })
+}
+
+/** An id that people write has no dot; that of a phase is the rule's and a dot. */
+function isPhaseOf(rule: string, named: string): boolean {
+  return rule.startsWith(`${named}.`)
 }
 
 /** As `approve list` prints it, or more of it. */

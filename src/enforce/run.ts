@@ -25,6 +25,7 @@ import { DEFAULT_TERMS, giveApproval, putInEffect } from './approve.ts'
 import { endRun } from './ended.ts'
 import { readGiven } from './standing.ts'
 import { unmarkGone } from './statements.ts'
+import { overdueAfter, overdueBefore, type RuleOverdue } from './overdue.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -54,6 +55,8 @@ export type RunResult = {
   readonly rules: readonly RuleOutcome[]
   /** Rules of mode enforce that the plan would not carry out. */
   readonly refused: readonly ({ readonly rule: string } & Refusal)[]
+  /** What was overdue at the plan's cutoff before the run and after it, of rules that say `within`. */
+  readonly overdue: readonly RuleOverdue[]
   readonly exit: ExitStatus
   /** What ended the run early, if something did. */
   readonly error: unknown
@@ -113,6 +116,7 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     clockAccepted: request.acceptClock,
   })
   log.info({ run, plan: plan.digest, trigger: request.trigger }, 'run started')
+  for (const each of overdueBefore(plan)) log.warn({ run, ...each }, 'overdue before the run')
   const rules: RuleOutcome[] = []
   let failure: { readonly error: unknown } | undefined
   try {
@@ -132,6 +136,7 @@ async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
     outcome,
     rules,
     refused: refusedRules(plan),
+    overdue: failure === undefined ? await overdueAfter(request) : [],
     exit: exitOf(outcome),
     error: failure?.error ?? null,
   }

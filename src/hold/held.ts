@@ -7,7 +7,7 @@ import { printTable } from '../base/names.ts'
 import type { Table } from '../catalog/catalog.ts'
 import type { Above, Cover, CoverSource, Held, Holding } from '../catalog/fitted.ts'
 import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
-import type { Condition, Rule } from '../policy/policy.ts'
+import { writtenId, type Condition, type Rule } from '../policy/policy.ts'
 
 /** How the filter of a policy is asked of a row. */
 export type Matches = (condition: Condition, table: Table, alias: string) => RawBuilder<unknown>
@@ -127,7 +127,7 @@ function anyOrder(condition: RawBuilder<unknown>): RawBuilder<boolean> {
 
 /** A hold on a rule with phases is on each of them. */
 function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): RawBuilder<unknown> {
-  const ids = rule.phase === null ? [rule.id] : [rule.id, rule.phase.rule]
+  const ids = [rule.id, writtenId(rule)]
   const spoken = rule.where === null ? sql`true` : matches(rule.where, table, row)
   return sql`placed.scope = 'rule' and placed.rule = any (${ids}::text[]) and ${spoken}`
 }

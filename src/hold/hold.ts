@@ -13,6 +13,7 @@ import { inTransaction } from '../db/transaction.ts'
 import type { HoldDraft } from '../journal/entry.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry } from '../journal/store.ts'
+import { writtenId } from '../policy/policy.ts'
 import { beUnhurried, findKey, findSubject, insertHold, type Placed } from './store.ts'
 
 export type HoldTools = { readonly db: Db; readonly signer: Signer; readonly clock: Clock }
@@ -129,10 +130,7 @@ function gone(message: string): RefusedError {
 }
 
 function requireRule(id: string, rules: readonly FittedRule[]): void {
-  const known = rules.flatMap(({ rule }) => [
-    rule.id,
-    ...(rule.phase === null ? [] : [rule.phase.rule]),
-  ])
+  const known = rules.flatMap(({ rule }) => [rule.id, writtenId(rule)])
   if (known.includes(id)) return
   throw new RefusedError(`there is no rule ${id}`, {
     remedy: `the rules are ${[...new Set(known)].toSorted().join(', ')}`,

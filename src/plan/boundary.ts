@@ -23,6 +23,8 @@ export type Boundary = {
   /** Calendar days, YYYY-MM-DD, in the rule's zone. */
   readonly today: string
   readonly firstDayNotDue: string
+  /** Of what started before it the rule should have acted already; null: it says no `within`. */
+  readonly firstDayNotOverdue: string | null
   readonly date: Range
   readonly instant: Range
   /** For timestamps without time zone, by the zone of their wall clock. */
@@ -42,6 +44,7 @@ type BoundaryRow = {
   readonly zone: string
   readonly today: string
   readonly first_day: string
+  readonly first_day_not_overdue: string | null
   readonly plausible: string
   readonly instant_from: string
   readonly instant_before: string
@@ -81,7 +84,8 @@ async function readOne(
         select
           today,
           plausible,
-          ${firstDayNotDue(sql`today`, rule.keep)} as first_day
+          ${firstDayNotDue(sql`today`, rule.keep)} as first_day,
+          ${firstDayNotOverdue(sql`today`, rule)} as not_overdue
         from given
       ),
       bounds as (
@@ -89,6 +93,7 @@ async function readOne(
           today,
           plausible,
           first_day,
+          not_overdue,
           ${firstInstantOf(sql`first_day`, rule.zone)} as instant_before,
           ${firstInstantOf(sql`plausible`, rule.zone)} as instant_from
         from days
@@ -97,6 +102,7 @@ async function readOne(
       zone,
       ${asDay(sql`today`)} as today,
       ${asDay(sql`first_day`)} as first_day,
+      ${asDay(sql`not_overdue`)} as first_day_not_overdue,
       ${asDay(sql`plausible`)} as plausible,
       ${asClock(sql`instant_from at time zone 'UTC'`)} || 'Z' as instant_from,
       ${asClock(sql`instant_before at time zone 'UTC'`)} || 'Z' as instant_before,
@@ -113,6 +119,7 @@ function assembled(rows: readonly BoundaryRow[]): Boundary {
   return {
     today: first.today,
     firstDayNotDue: first.first_day,
+    firstDayNotOverdue: first.first_day_not_overdue,
     date: { from: first.plausible, before: first.first_day },
     instant: { from: first.instant_from, before: first.instant_before },
     local: new Map(
@@ -156,6 +163,31 @@ export function firstDayNotDue(today: RawBuilder<unknown>, keep: Period): RawBui
     cross join lateral (select (${today} - ${periodOf(keep)})::date + step as day) as candidate
     where (day + ${periodOf(keep)})::date >= ${today}
   )`
+}
+
+/** The smallest day from which the period and `within` after it end today or later. */
+function firstDayNotOverdue(
+  today: RawBuilder<unknown>,
+  { keep, within }: Pick<Rule, 'keep' | 'within'>,
+): RawBuilder<unknown> {
+  if (within === null) return sql`null::date`
+  // Two month ends, one after the other.
+  return sql`(
+    select min(day)
+    from generate_series(-10, 10) as step
+    cross join lateral (
+      select ((${today} - ${periodOf(within)})::date - ${periodOf(keep)})::date + step as day
+    ) as candidate
+    where ${latestDay(sql`day`, { keep, within })} >= ${today}
+  )`
+}
+
+/** The last day on which a record with this start day is in time. */
+export function latestDay(
+  day: RawBuilder<unknown>,
+  { keep, within }: { readonly keep: Period; readonly within: Period },
+): RawBuilder<unknown> {
+  return sql`((${day} + ${periodOf(keep)})::date + ${periodOf(within)})::date`
 }
 
 export function periodOf(keep: Period): RawBuilder<unknown> {

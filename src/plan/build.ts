@@ -34,6 +34,7 @@ export function planRule(counted: Counted): PlannedRule {
   const { rule } = fitted
   return {
     rule: rule.id,
+    phase: rule.phase,
     title: rule.title,
     source: rule.register?.source ?? null,
     digest: rule.digest,
@@ -48,6 +49,8 @@ export function planRule(counted: Counted): PlannedRule {
     oldestDueMonths: ageInMonths(census.dueDays?.oldest, boundary.today),
     medianDueMonths: ageInMonths(census.dueDays?.median, boundary.today),
     newestDueMonths: ageInMonths(census.dueDays?.newest, boundary.today),
+    within: rule.within === null ? null : printPeriod(rule.within),
+    overdue: census.overdue,
     limits: rule.limits,
     floors: census.floors,
     columns: columnsOf(fitted),

@@ -2,6 +2,7 @@ import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
 import { tableId } from '../db/governed.ts'
 import { isInClass, type View } from './due.ts'
+import { lateness, sumOverdue, type Late, type Overdue } from './overdue.ts'
 import {
   eventsOf,
   hasEndedBySums,
@@ -55,6 +56,8 @@ export type Census = {
   readonly floors: readonly PlannedFloor[]
   /** Start days of the due rows; null if none is due. They stay in this process: reports show ages. */
   readonly dueDays: DueDays | null
+  /** Rows that the rule should have acted on by now; null if it says no `within`. */
+  readonly overdue: Overdue | null
 }
 
 /** YYYY-MM-DD. Half of the rows start on `median` or before it. */
@@ -94,6 +97,7 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
     floors: await countLeft(db, view.fitted, { counts, children }),
     dueDays:
       due === undefined ? null : { oldest: due.oldest, median: due.median, newest: due.newest },
+    overdue: view.fitted.rule.within === null ? null : sumOverdue(judged),
   }
 }
 
@@ -118,14 +122,14 @@ async function countJudged(
   db: QueryExecutorProvider,
   view: View,
   split: Split | null,
-): Promise<readonly (Counted & DueDays)[]> {
+): Promise<readonly (Counted & DueDays & Late)[]> {
   // By day first: there are few days, and a median over the rows themselves would have to sort them.
-  const { rows } = await sql<Counted & DueDays>`
+  const { rows } = await sql<Counted & DueDays & Late>`
     with
       daily as (
         select verdict, day, count(*) as rows
         from (
-          select verdict, case when verdict = 'due' then day end as day
+          select verdict, case when verdict in ('due', 'blocked', 'deciding') then day end as day
           from ${judged(view, 'whole table', split?.others)} as judged
         ) as counted
         group by verdict, day
@@ -136,7 +140,8 @@ async function countJudged(
         from daily
       )
     select verdict, sum(rows)::text as rows, min(day)::text as oldest, max(day)::text as newest,
-      (min(day) filter (where upto * 2 >= total))::text as median
+      (min(day) filter (where upto * 2 >= total))::text as median,
+      ${lateness(view)}
     from summed
     group by verdict`.execute(db)
   return rows

@@ -13,6 +13,8 @@ type Sentences = {
   readonly governed: (rule: ExplainedRule, isRoot: boolean) => string
   readonly start: (rule: ExplainedRule) => string
   readonly end: (rule: ExplainedRule) => string
+  readonly inTime: (rule: ExplainedRule) => string
+  readonly phase: (rule: ExplainedRule) => string
   readonly verdict: Readonly<Record<Verdict, (rule: ExplainedRule) => string>>
   readonly hold: (hold: ExplainedHold, onRow: boolean) => string
   readonly report: string
@@ -35,6 +37,14 @@ const EN: Sentences = {
       : `The period started on ${rule.startDay} (${rule.startsAt}, in ${rule.zone}).`,
   end: (rule) =>
     `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${rule.mayGoFrom ?? ''} on.`,
+  inTime: (rule) =>
+    (rule.inTimeUntil ?? '') < rule.today
+      ? `OVERDUE: it should have been done by ${rule.inTimeUntil ?? ''}.`
+      : `It is to be done by ${rule.inTimeUntil ?? ''}.`,
+  phase: ({ phase }) =>
+    phase === null
+      ? ''
+      : `Phase ${phase.number} of ${phase.of} of rule ${phase.rule}; of those whose time has come the latest acts.`,
   verdict: {
     due: () => 'VERDICT: due. The next run of the rule acts on it.',
     held: () => 'VERDICT: due, but spared: a hold covers it.',
@@ -79,6 +89,14 @@ const FR: Sentences = {
       : `Le délai a commencé le ${rule.startDay} (${rule.startsAt}, fuseau ${rule.zone}).`,
   end: (rule) =>
     `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${rule.mayGoFrom ?? ''}.`,
+  inTime: (rule) =>
+    (rule.inTimeUntil ?? '') < rule.today
+      ? `EN RETARD : aurait dû être traité au plus tard le ${rule.inTimeUntil ?? ''}.`
+      : `À traiter au plus tard le ${rule.inTimeUntil ?? ''}.`,
+  phase: ({ phase }) =>
+    phase === null
+      ? ''
+      : `Phase ${phase.number} sur ${phase.of} de la règle ${phase.rule} ; de celles dont le temps est venu, la dernière agit.`,
   verdict: {
     due: () => 'VERDICT : échu. La prochaine exécution de la règle agit.',
     held: () => 'VERDICT : échu, mais épargné : un gel le couvre.',
@@ -145,6 +163,9 @@ const DATED: ReadonlySet<Verdict> = new Set([
   'running',
 ])
 
+/** Verdicts that `within` speaks of: what a hold or a longer period keeps is not late. */
+const PRESSING: ReadonlySet<Verdict> = new Set(['due', 'blocked', 'deciding', 'running'])
+
 /** Renders an explanation for a terminal, in the language of the reader. */
 export function renderExplanation(explanation: Explanation, language: Language): string {
   const say = language === 'fr' ? FR : EN
@@ -163,10 +184,12 @@ function ruleLines(
   return [
     `${rule.rule}: ${rule.title}`,
     ...(rule.source === null ? [] : [rule.source]),
+    ...(rule.phase === null ? [] : [say.phase(rule)]),
     say.governed(rule, rule.governs === explanation.table),
     ...(rule.pseudonymises.length > 0 ? [say.pseudonymised(list(rule.pseudonymises))] : []),
     ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
     ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),
+    ...(PRESSING.has(rule.verdict) && rule.inTimeUntil !== null ? [say.inTime(rule)] : []),
     ...rule.holds.map((hold) => say.hold(hold, hold.on === explanation.table)),
     say.verdict[rule.verdict](rule),
     ...(rule.mode === 'report' ? [say.report] : []),

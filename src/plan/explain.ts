@@ -13,7 +13,15 @@ import {
   type KeyColumn,
 } from '../db/governed.ts'
 import { printPeriod } from '../policy/period.ts'
-import { firstInstantOf, periodOf, readBoundary, type Boundary, type Cutoff } from './boundary.ts'
+import type { Rule } from '../policy/policy.ts'
+import {
+  firstInstantOf,
+  latestDay,
+  periodOf,
+  readBoundary,
+  type Boundary,
+  type Cutoff,
+} from './boundary.ts'
 import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { anyGoing } from './going.ts'
@@ -32,6 +40,8 @@ export type Explanation = {
 
 export type ExplainedRule = {
   readonly rule: string
+  /** Which phase of which rule it is; null for a rule without phases. */
+  readonly phase: Rule['phase']
   readonly title: string
   /** The sentence of the policy that the rule carries out, if it says so. */
   readonly source: string | null
@@ -53,6 +63,8 @@ export type ExplainedRule = {
   readonly retentionEnd: string | null
   /** The first instant at which the rule may act, by time alone; ISO 8601, UTC. */
   readonly mayGoFrom: string | null
+  /** The last day on which it is in time; null if the rule says no `within`. */
+  readonly inTimeUntil: string | null
   /** Tables with rows of a rule of their own that still refer to the record. */
   readonly blockedBy: readonly string[]
   /** Rules that read a period start or a link from the record and have yet to act; tables of rows it holds. */
@@ -117,6 +129,7 @@ async function rootsOf(
 const NO_BOUNDARY: Boundary = {
   today: '',
   firstDayNotDue: '',
+  firstDayNotOverdue: null,
   date: { from: '', before: '' },
   instant: { from: '', before: '' },
   local: new Map(),
@@ -138,6 +151,7 @@ type Judged = {
   readonly start_day: string | null
   readonly retention_end: string | null
   readonly may_go_from: string | null
+  readonly in_time_until: string | null
 }
 
 async function explainUnder(
@@ -163,7 +177,8 @@ async function explainUnder(
           ${firstInstantOf(sql`(ends + 1)`, rule.zone)} at time zone 'UTC',
           'YYYY-MM-DD"T"HH24:MI:SS"Z"'
         )
-      end as may_go_from
+      end as may_go_from,
+      case when isfinite(day) then ${inTimeUntil(rule)} end::text as in_time_until
     from ${judged(view, 'single rows', isRoot)} as judged
     cross join lateral (
       select case when isfinite(day) then (day + ${periodOf(rule.keep)})::date end as ends
@@ -171,6 +186,7 @@ async function explainUnder(
   const [row] = rows
   return {
     rule: rule.id,
+    phase: rule.phase,
     title: rule.title,
     source: rule.register?.source ?? null,
     action: rule.action.kind,
@@ -187,9 +203,14 @@ async function explainUnder(
     startDay: row?.start_day ?? null,
     retentionEnd: row?.retention_end ?? null,
     mayGoFrom: row?.may_go_from ?? null,
+    inTimeUntil: row?.in_time_until ?? null,
     ...(await hindrancesOf(db, view, isRoot)),
     holds: await explainHolds(db, view, isRoot),
   }
+}
+
+function inTimeUntil({ keep, within }: Rule): RawBuilder<unknown> {
+  return within === null ? sql`null::date` : latestDay(sql`day`, { keep, within })
 }
 
 function startOf({ rule: { start, table } }: FittedRule): string {

@@ -19,6 +19,7 @@ const remarks = z
 
 const plannedRule = z.strictObject({
   rule: z.string(),
+  phase: z.strictObject({ rule: z.string(), number: count, of: count }).nullable(),
   title: z.string(),
   source: z.string().nullable(),
   digest,
@@ -46,6 +47,8 @@ const plannedRule = z.strictObject({
   oldestDueMonths: count.nullable(),
   medianDueMonths: count.nullable(),
   newestDueMonths: count.nullable(),
+  within: z.string().nullable(),
+  overdue: z.strictObject({ rows: count, days: count }).nullable(),
   limits: z.strictObject({
     maxRows: count,
     maxPercent: z.number(),

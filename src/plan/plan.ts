@@ -31,6 +31,8 @@ export type Plan = {
 
 export type PlannedRule = {
   readonly rule: string
+  /** Which phase of which rule it is; null for a rule without phases. */
+  readonly phase: { readonly rule: string; readonly number: number; readonly of: number } | null
   readonly title: string
   /** The sentence of the policy that the rule carries out, if it says so. */
   readonly source: string | null
@@ -51,6 +53,10 @@ export type PlannedRule = {
   /** The same of the record in the middle, and of the one that became due last. */
   readonly medianDueMonths: number | null
   readonly newestDueMonths: number | null
+  /** How long after the period the rule must have acted; null if nobody said. */
+  readonly within: string | null
+  /** Rows of which the rule is late, and days since the first of them was; null without `within`. */
+  readonly overdue: { readonly rows: number; readonly days: number } | null
   readonly limits: Limits
   /** Tables of which so many rows must stay, and how many the run would leave. */
   readonly floors: readonly PlannedFloor[]

@@ -83,6 +83,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
   const { counts } = rule
   const lines = [
     ...dueLines(rule),
+    ...overdueLines(rule),
     ...said(counts.held, 'due but spared: held'),
     ...said(counts.superseded, 'due, and left to another phase or rule that acts on them instead'),
     ...said(counts.kept, 'due but spared: another rule that reaches them ends later'),
@@ -96,7 +97,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ...said(counts.outside, 'of the table are not of this record class'),
   ]
   return [
-    ...wrap(`${rule.rule}: ${rule.title}`, ''),
+    ...wrap(`${rule.rule}: ${rule.title}${phaseOf(rule)}`, ''),
     ...wrap(
       `${rule.table}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
       '  ',
@@ -109,6 +110,17 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ...remarkLines(rule.remarks, '  '),
     ...verdictLines(rule),
     '',
+  ]
+}
+
+function phaseOf({ phase }: PlannedRule): string {
+  return phase === null ? '' : ` (phase ${phase.number} of ${phase.of} of ${phase.rule})`
+}
+
+function overdueLines({ overdue, keep, within }: PlannedRule): readonly string[] {
+  if (overdue === null || overdue.rows === 0) return []
+  return [
+    `OVERDUE: ${number(overdue.rows)} should have been done ${keep} and ${within ?? ''} after the period started, the oldest ${number(overdue.days)} ${overdue.days === 1 ? 'day' : 'days'} ago`,
   ]
 }
 

@@ -3,7 +3,8 @@ import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { checkCoverage } from './check-coverage.ts'
 import { orderRules } from './order.ts'
-import { columnsRead, sourcesOf } from './policy.ts'
+import { contradictions } from './check-within.ts'
+import { columnsRead, isSibling, sourcesOf, writtenId } from './policy.ts'
 import type { EventSource, Policy, Rule, RuleSource } from './policy.ts'
 
 /** A policy with its place. */
@@ -25,6 +26,7 @@ export function checkSet(
     ...childrenClaimed(rules),
     ...(incomplete ? [] : childrenWithoutRule(rules, exemptIn(policies))),
     ...decidingColumnsMasked(rules),
+    ...contradictions(rules),
     ...checkCoverage(
       policies.map(({ value }) => value),
       rules,
@@ -50,8 +52,10 @@ function repeatedPolicies(policies: readonly PlacedPolicy[]): readonly Problem[]
 }
 
 function repeatedRules(rules: readonly Rule[]): readonly Problem[] {
-  return pairs(rules, (rule) => rule.id).map(([first, again]) => {
-    const message = `the rule ${again.id} is already at ${placeOf(first.source, ['id'])}`
+  // Phases of one rule stand at one place, which is no repetition.
+  const written = rules.filter(({ phase }) => phase === null || phase.number === 1)
+  return pairs(written, writtenId).map(([first, again]) => {
+    const message = `the rule ${writtenId(again)} is already at ${placeOf(first.source, ['id'])}`
     const remedy = 'the journal knows rules by id: choose another'
     return again.source.problem(['id'], { code: 'duplicate_rule', message, remedy })
   })
@@ -89,7 +93,7 @@ function childrenClaimed(rules: readonly Rule[]): readonly Problem[] {
       }
       const other = claimed.get(table)
       claimed.set(table, other ?? rule)
-      if (other === undefined) return []
+      if (other === undefined || isSibling(other, rule)) return []
       const at = placeOf(other.source, referencePath(child))
       const message = `rows of ${table} already go with those of rule ${other.id} at ${at}`
       const remedy = `give ${table} a rule of its own, and write own_rule in both`
@@ -148,7 +152,7 @@ function decidingColumnsMasked(rules: readonly Rule[]): readonly Problem[] {
     return rule.action.masks.flatMap(({ column, strategy }): readonly Problem[] => {
       const decision = deciding.get(columnName(rule.table, column))
       if (decision === undefined || strategy.kind === 'keep') return []
-      const reader = decision.rule === rule ? 'this rule' : `rule ${decision.rule.id}`
+      const reader = isSibling(decision.rule, rule) ? 'this rule' : `rule ${decision.rule.id}`
       const message = `${column} is ${decision.role} of ${reader}: masking it would change what other rules decide`
       const remedy = 'write { keep: "why" } for it'
       const path = ['then', 'anonymise', column]

@@ -20,8 +20,8 @@ type UndigestedRule = Omit<Rule, 'digest' | 'source'>
 
 /**
  * Digests the resolved values that decide what a rule destroys. Titles, owners, the register and the
- * place in a file are left out, and so are schedule and batch, which say only how a run goes about
- * it: none of them must void an approval. The format's name is part of what is hashed, so that a
+ * place in a file are left out, and so are schedule, batch and within, which say only how a run goes
+ * about it, and when it is late: none of them must void an approval. The format's name is part of what is hashed, so that a
  * later format can't meet the digest of an older one.
  */
 export function ruleDigest(rule: UndigestedRule): string {
@@ -101,8 +101,12 @@ export function setDigest(
     ),
     rules: asSet(
       rules.map((rule): Json => {
-        const { id, policy, title, register, schedule, batchRows, digest } = rule
-        const running = { schedule: schedule && { ...schedule }, batchRows }
+        const { id, policy, title, register, schedule, batchRows, within, digest } = rule
+        const running = {
+          schedule: schedule && { ...schedule },
+          batchRows,
+          ...(within !== null && { within: { ...within } }),
+        }
         return { id, policy, title, register: register && { ...register }, ...running, digest }
       }),
     ),
@@ -128,7 +132,7 @@ function coverageJson({ schemas, exempt, zone }: Coverage): Json {
 }
 
 /** The canonical form of a filter: what must hold together has no order, nor do alternatives. */
-function conditionJson(condition: Condition): Json {
+export function conditionJson(condition: Condition): Json {
   switch (condition.kind) {
     case 'all':
     case 'any':
@@ -148,7 +152,7 @@ function conditionJson(condition: Condition): Json {
 }
 
 /** What a start does not use is not in it, so that a new key of the language changes no old digest. */
-function startJson(start: Start): Json {
+export function startJson(start: Start): Json {
   if (start.kind === 'column') return { kind: 'column', ...columnJson(start) }
   const none = typeof start.none === 'string' ? start.none : { use: fallbackJson(start.none.use) }
   const sources = start.sources.map(sourceJson)

@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import { ConditionShape, readCondition } from './condition.ts'
-import { Masks } from './document-masks.ts'
 import { readEntries } from './entries.ts'
 import { isMapping, quote, refuse, refuseKind } from './fault.ts'
 import type { Read } from './fault.ts'
@@ -12,7 +11,7 @@ import { field, readSchedule, readSentinels } from './fields.ts'
 import { readTable } from './name.ts'
 import { StartDocument } from './document-start.ts'
 import { tableShapes } from './document-table.ts'
-import { PERIOD_PATTERN, readPeriod } from './period.ts'
+import { PeriodText, Then } from './document-then.ts'
 import type { Reference } from './policy.ts'
 
 const Filter = field(readCondition, ConditionShape)
@@ -51,16 +50,6 @@ const inheritable = {
   ),
 }
 
-const Then = z.union(
-  [
-    z.literal('purge'),
-    mapping({
-      anonymise: Masks.describe('Columns, and what is written into them.'),
-    }),
-  ],
-  { error: () => 'expected purge, or a mapping with the key anonymise' },
-)
-
 const Register = mapping({
   purpose: Text.optional().describe('What the data is processed for.'),
   basis: Text.optional().describe('Legal basis of the processing.'),
@@ -80,11 +69,14 @@ export const RuleDocument = mapping({
   start: StartDocument.describe(
     'What the period counts from: a column, the latest event of related rows, or the last activity.',
   ),
-  keep: field(readPeriod, z.string().regex(PERIOD_PATTERN)).describe(
-    'A whole number of one unit: 10 years, 12 months, 6 weeks, 90 days, P10Y.',
+  keep: PeriodText.optional().describe(
+    'A whole number of one unit: 10 years, 12 months, 6 weeks, 90 days, P10Y. Phases have their own.',
+  ),
+  within: PeriodText.optional().describe(
+    'How long after the period it must be done: what is due for longer is overdue.',
   ),
   // oxlint-disable-next-line unicorn/no-thenable -- a word of the language, and never a function
-  then: Then.describe('What becomes of a record that is due: purge, or anonymise columns.'),
+  then: Then.describe('What becomes of a record that is due: one action, or a list of phases.'),
   references: field(readReferences, z.record(z.string(), z.enum(['own_rule', 'with_parent'])))
     .optional()
     .describe('Each table with a foreign key to this one: with_parent goes along, own_rule first.'),

@@ -1,6 +1,6 @@
 import { printTable } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
-import { tablesRead, type Rule } from './policy.ts'
+import { isSibling, tablesRead, type Rule } from './policy.ts'
 
 /** Why one rule must act before another. */
 type Before = { readonly earlier: Rule; readonly later: Rule; readonly because: string }
@@ -8,7 +8,7 @@ type Before = { readonly earlier: Rule; readonly later: Rule; readonly because: 
 /**
  * Puts rules into the order of a run: those that read a table before those that purge its rows, and
  * children before a parent that waits for them. Otherwise a purged row would change what the others
- * decide. Rules that don't depend on each other stand by id. A cycle is a problem.
+ * decide. Phases of one rule share no record: of those whose time has come the latest acts. Rules that don't depend on each other stand by id. A cycle is a problem.
  */
 export function orderRules(rules: readonly Rule[]): Parsed<readonly Rule[]> {
   const waiting = new Map(rules.toSorted(byId).map((rule) => [rule.id, rule]))
@@ -65,7 +65,7 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
           return { earlier, later, because }
         }),
       ),
-    ].filter(({ earlier }) => earlier.id !== later.id)
+    ].filter(({ earlier }) => !isSibling(earlier, later))
   })
 }
 

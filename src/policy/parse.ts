@@ -11,6 +11,7 @@ import type { Floor, HoldSource, Policy, PolicySet, Rule, RuleSource } from './p
 import { byPlace } from './render.ts'
 import { coverageOf } from './resolve-coverage.ts'
 import { resolveRule, sentinelFaults } from './resolve.ts'
+import { keepFaults } from './resolve-then.ts'
 import type { PolicyValues } from './resolve.ts'
 import { policyText, problemAt } from './text.ts'
 import { placeOf, readYaml } from './yaml.ts'
@@ -56,9 +57,14 @@ export function parsePolicies(files: readonly PolicyFileText[]): Parsed<PolicySe
     const message = 'there is no policy'
     problems.push({ code: 'policies_missing', at: '', path: '', message, remedy: 'write one' })
   }
-  if (problems.length > 0) return { problems: problems.toSorted(byPlace) }
+  if (problems.length > 0) return { problems: distinct(problems).toSorted(byPlace) }
   const policies = found.map(({ value }) => value)
   return { value: { policies, rules, holds, digest: setDigest(policies, rules, holds) } }
+}
+
+/** Phases of one rule have their mistakes in common, which need not be said for each of them. */
+function distinct(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.map((problem) => [JSON.stringify(problem), problem])).values()]
 }
 
 function parseFile({ file, text }: PolicyFileText): PolicyFile {
@@ -115,7 +121,7 @@ function parseDocument(source: YamlSource): PolicyFile {
     if (problems.length > MOST_PROBLEMS) break
     const parsed = parseRule(source, index, rule, values)
     problems.push(...parsed.problems)
-    if (parsed.rule !== undefined) rules.push(parsed.rule)
+    rules.push(...parsed.rules)
   }
   const whole = sourceOf(source, [])
   if (header.success) {
@@ -187,12 +193,14 @@ function parseRule(
   index: number,
   raw: unknown,
   policy: PolicyValues,
-): { readonly rule?: Rule; readonly problems: readonly Problem[] } {
+): { readonly rules: readonly Rule[]; readonly problems: readonly Problem[] } {
   const place = ['rules', index]
   const parsed = RuleDocument.safeParse(raw)
   if (parsed.success) return resolveRule(parsed.data, policy, sourceOf(source, place))
-  const faults = fewFaults(parsed.error.issues, raw)
+  const found = fewFaults(parsed.error.issues, raw)
+  const faults = [...found, ...keepFaults(raw, found)]
   return {
+    rules: [],
     problems: faults.map((fault) =>
       problemOf(source, { ...fault, path: [...place, ...fault.path] }),
     ),

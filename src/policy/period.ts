@@ -59,16 +59,28 @@ export function printPeriod(period: Period): string {
  * undefined if it depends on the day they start on (30 days and 1 month).
  */
 export function comparePeriods(one: Period, other: Period): number | undefined {
-  const first = inSmallestUnit(one)
-  const second = inSmallestUnit(other)
-  if (first.months === second.months) return first.count - second.count
-  const [months, days] = first.months ? [first.count, second.count] : [second.count, first.count]
-  const sign = first.months ? 1 : -1
+  return compareSums([one], [other])
+}
+
+/** Compares periods that follow each other, as `comparePeriods` does. */
+export function compareSums(one: readonly Period[], other: readonly Period[]): number | undefined {
+  const [first, second] = [inSmallestUnits(one), inSmallestUnits(other)]
+  const months = first.months - second.months
+  const days = first.days - second.days
+  if (months === 0 || days === 0 || Math.sign(months) === Math.sign(days)) return months || days
   // 146,097 days are 400 Gregorian years; no stretch of months strays 4 days from that average.
-  const average = (months * 146_097) / 4_800
-  if (days < average - 4) return sign
-  if (days > average + 4) return -sign
-  return undefined
+  const average = (months * 146_097) / 4_800 + days
+  const astray = 4 * (one.length + other.length - 1)
+  return Math.abs(average) > astray ? average : undefined
+}
+
+function inSmallestUnits(periods: readonly Period[]): { months: number; days: number } {
+  const sum = { months: 0, days: 0 }
+  for (const { months, count } of periods.map(inSmallestUnit)) {
+    if (months) sum.months += count
+    else sum.days += count
+  }
+  return sum
 }
 
 function inSmallestUnit(period: Period): { readonly months: boolean; readonly count: number } {

@@ -73,6 +73,8 @@ export type Rule = {
   readonly where: Condition | null
   readonly start: Start
   readonly keep: Period
+  /** How long after the period the rule must have acted; null: nobody said. Decides nothing. */
+  readonly within: Period | null
   /** `report` plans and never acts. */
   readonly mode: 'report' | 'enforce'
   /** Null: the daemon never runs this rule by itself. */
@@ -261,6 +263,16 @@ export interface RuleSource {
     path: readonly (string | number)[],
     problem: Pick<Problem, 'code' | 'message' | 'remedy'>,
   ): Problem
+}
+
+/** The id of the rule as people wrote it: its phases share it. */
+export function writtenId({ id, phase }: Pick<Rule, 'id' | 'phase'>): string {
+  return phase?.rule ?? id
+}
+
+/** True of two phases of one rule as it was written, and of a rule and itself. */
+export function isSibling(one: Rule, other: Rule): boolean {
+  return writtenId(one) === writtenId(other)
 }
 
 /** The columns of the governed table that decide (start, link, filter): none of them may be masked. */

@@ -1,7 +1,7 @@
 import type { TableName } from '../base/names.ts'
 import { sameTable } from '../base/names.ts'
 import type { PolicyHeader } from './document.ts'
-import type { Fault } from './fault.ts'
+import type { Fault, PathPart } from './fault.ts'
 import type { Action, Coverage, Mask, RuleSource } from './policy.ts'
 
 /** The coverage of a policy, with nothing optional left in it. */
@@ -22,7 +22,7 @@ export function coverageOf(
  */
 export function withExempt(
   action: Action,
-  table: TableName,
+  { table, path }: { readonly table: TableName; readonly path: readonly PathPart[] },
   { coverage }: Pick<PolicyHeader, 'coverage'>,
   faults: Fault[],
 ): Action {
@@ -39,7 +39,7 @@ export function withExempt(
       code: 'exemption_repeated',
       message,
       remedy,
-      path: ['then', 'anonymise', column],
+      path: [...path, column],
     })
     return []
   })

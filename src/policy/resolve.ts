@@ -2,10 +2,9 @@ import type { Problem } from '../base/problem.ts'
 import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
-import { withExempt } from './resolve-coverage.ts'
 import { resolveStart } from './resolve-start.ts'
-import type { Action, Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
-import { strategyOf } from './resolve-masks.ts'
+import { placedAt, stepsOf, type Acting } from './resolve-then.ts'
+import type { Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
 
 /** What a rule gets from its policy. */
 export type PolicyValues = Pick<
@@ -23,16 +22,17 @@ export const PROGRAM_DEFAULTS = {
   plausibleFrom: '1990-01-01',
 } as const
 
-/** Merges a rule with what its policy and the program say, and reports what contradicts them. */
+/**
+ * Merges a rule with what its policy and the program say, and reports what contradicts them. A rule
+ * with phases becomes one rule for each of them.
+ */
 export function resolveRule(
   document: RuleDocument,
   policy: PolicyValues,
   source: RuleSource,
-): { readonly rule: Rule; readonly problems: readonly Problem[] } {
+): { readonly rules: readonly Rule[]; readonly problems: readonly Problem[] } {
   const faults: Fault[] = []
-  const merged: Omit<Rule, 'digest' | 'source'> = {
-    id: document.id,
-    phase: null,
+  const shared: Omit<Rule, 'digest' | 'source' | keyof Acting> = {
     policy: policy.policy,
     title: document.title ?? document.id,
     register: registerOf(document),
@@ -41,7 +41,7 @@ export function resolveRule(
     zone: document.timezone ?? policy.timezone,
     where: document.where ?? null,
     start: resolveStart(document.start, faults),
-    keep: document.keep,
+    within: document.within ?? null,
     mode: document.mode ?? policy.defaults?.mode ?? PROGRAM_DEFAULTS.mode,
     schedule: scheduleOf(document, policy, faults),
     limits: limitsOf(document, policy, faults),
@@ -49,7 +49,6 @@ export function resolveRule(
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),
-    action: withExempt(actionOf(document.then, faults), document.table, policy, faults),
     references: document.references ?? [],
     inheritance: document.inheritance ?? null,
     triggers: (document.triggers?.acknowledge ?? []).map(({ table, name }) => {
@@ -58,8 +57,11 @@ export function resolveRule(
     holds: [],
     floors: [],
   }
-  const rule = { ...merged, digest: ruleDigest(merged), source }
-  return { rule, problems: faults.map((fault) => source.problem(fault.path, fault)) }
+  const rules = stepsOf(document, policy, faults).map(({ acting, place }): Rule => {
+    const merged = { ...shared, ...acting }
+    return { ...merged, digest: ruleDigest(merged), source: placedAt(source, place) }
+  })
+  return { rules, problems: faults.map((fault) => source.problem(fault.path, fault)) }
 }
 
 /** Reports a day that a policy declares open and invalid at once. */
@@ -142,18 +144,4 @@ function sentinelsOf(document: RuleDocument, policy: PolicyValues, faults: Fault
   }
   if (document.sentinels !== undefined) faults.push(...sentinelFaults(sentinels))
   return sentinels
-}
-
-function actionOf(then: RuleDocument['then'], faults: Fault[]): Action {
-  if (then === 'purge') return { kind: 'purge' }
-  const masks = Object.entries(then.anonymise).map(([column, strategy]) => ({
-    column,
-    strategy: strategyOf(strategy),
-  }))
-  if (masks.every(({ strategy }) => strategy.kind === 'keep')) {
-    const message = 'every column is kept: this rule would change nothing'
-    const remedy = 'name the columns to overwrite'
-    faults.push({ code: 'mask_missing', message, remedy, path: ['then', 'anonymise'] })
-  }
-  return { kind: 'anonymise', masks }
 }

@@ -14,6 +14,7 @@ function rendered(parts: Partial<RunResult>): readonly string[] {
     outcome: 'done',
     rules: [],
     refused: [],
+    overdue: [],
     exit: 0,
     error: null,
     ...parts,
@@ -42,4 +43,14 @@ test('only a run that is done says that nothing was due', () => {
   expect(rendered({})).toContain('  nothing was due')
   expect(rendered({ outcome: 'stopped' })).toContain('  stopped before anything was done')
   for (const text of rendered({ outcome: 'failed' })) expect(text).not.toContain('nothing was')
+})
+
+test('a run says of each rule that was late how much is left', () => {
+  const late = { rule: 'visit', before: 3, after: 0, days: 0 }
+  const overdue = [late, { ...late, rule: 'login', after: 2, days: 41 }, { ...late, before: 0 }]
+
+  expect(rendered({ overdue }).slice(1, -2)).toEqual([
+    '  visit: 3 overdue before the run, none after it',
+    '  login: 3 overdue before the run, 2 after it, the oldest for 41 days',
+  ])
 })

@@ -11,6 +11,7 @@ import { plannedRule, planWith } from './plans.ts'
 const BOUNDARY: Boundary = {
   today: '2026-11-22',
   firstDayNotDue: '2025-11-22',
+  firstDayNotOverdue: null,
   date: { from: '1990-01-01', before: '2025-11-22' },
   instant: { from: '1990-01-01 00:00:00+00', before: '2025-11-22 00:00:00+00' },
   local: new Map(),
@@ -32,6 +33,7 @@ function planned(
     children: [],
     floors: [],
     dueDays: null,
+    overdue: null,
     ...more,
   }
   return planRule({

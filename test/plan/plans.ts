@@ -6,6 +6,7 @@ const DIGEST = 'd'.repeat(64)
 export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
   return {
     rule: 'contract',
+    phase: null,
     title: 'Contracts',
     source: null,
     digest: DIGEST,
@@ -33,6 +34,8 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     oldestDueMonths: 61,
     medianDueMonths: 61,
     newestDueMonths: 61,
+    within: null,
+    overdue: null,
     limits: { maxRows: 50_000, maxPercent: 25, trip: 'either' },
     floors: [],
     columns: [],

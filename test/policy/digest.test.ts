@@ -164,3 +164,34 @@ test('an exemption is part of the digest of the set, and an exempt column of tha
   expect(table.rules[0]?.digest).toBe(plain.rules[0]?.digest)
   expect(column.rules[0]?.digest).not.toBe(plain.rules[0]?.digest)
 })
+
+test('by when a rule must have acted changes the digest of the set, and no approval', () => {
+  const rule = '  - { id: a, table: t.a, start: at, keep: 1 year, then: purge'
+  const plain = parsed(policyYaml(`${rule} }\n`))
+  const timed = parsed(policyYaml(`${rule}, within: 1 month }\n`))
+
+  expect(timed.rules[0]?.digest).toBe(plain.rules[0]?.digest)
+  expect(timed.digest).not.toBe(plain.digest)
+})
+
+test('each phase of a rule has a digest and a name of its own', () => {
+  const phases = (more: string): ReturnType<typeof parsed>['rules'] =>
+    parsed(
+      policyYaml(`  - id: a
+    table: t.a
+    start: at
+    then:
+      - { after: 1 year, anonymise: { name: { partial: { first: 1 } } } }
+      - { after: 2 years, anonymise: { name: nothing } }
+${more}`),
+    ).rules
+  const two = phases('')
+  const three = phases('      - { after: 3 years, purge: true }\n')
+
+  expect(three.map(({ id, keep }) => [id, keep.count])).toEqual([
+    ['a.anonymise', 1],
+    ['a.anonymise-2', 2],
+    ['a.purge', 3],
+  ])
+  expect(new Set([...two, ...three].map(({ digest }) => digest)).size).toBe(5)
+})

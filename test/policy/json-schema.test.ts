@@ -35,5 +35,5 @@ test('editors ask for what the parser needs', () => {
   const { rule } = schema['definitions'] as { readonly rule: Schema }
 
   expect(schema['required']).toEqual(['version', 'policy', 'owner', 'timezone', 'rules'])
-  expect(rule['required']).toEqual(['id', 'table', 'start', 'keep', 'then'])
+  expect(rule['required']).toEqual(['id', 'table', 'start', 'then'])
 })

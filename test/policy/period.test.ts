@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { DateTime } from 'luxon'
 import { expect, test } from 'vitest'
-import { comparePeriods, printPeriod, readPeriod } from '../../src/policy/period.ts'
+import { comparePeriods, compareSums, printPeriod, readPeriod } from '../../src/policy/period.ts'
 import type { Period } from '../../src/policy/policy.ts'
 
 const periods = fc
@@ -95,6 +95,28 @@ test('a shorter period ends earlier from whatever day it starts', () => {
 
       const days = (first ?? start).diff(second ?? start, 'days').days
       expect(Math.sign(days)).toBe(Math.sign(order ?? 0))
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('periods that follow each other compare by the day on which the last of them ends', () => {
+  const short = fc.record({
+    count: fc.integer({ min: 1, max: 30 }),
+    unit: fc.constantFrom('day', 'week', 'month', 'year'),
+  })
+  const start = fc.integer({ min: 0, max: 3000 }).map((day) => {
+    return DateTime.fromISO('2020-01-01', { zone: 'utc' }).plus({ days: day })
+  })
+  fc.assert(
+    fc.property(short, short, short, start, (one, then, other, day) => {
+      const order = compareSums([one, then], [other])
+      const last = day.plus({ [one.unit]: one.count }).plus({ [then.unit]: then.count })
+      const days = last.diff(day.plus({ [other.unit]: other.count }), 'days').days
+      fc.pre(order !== undefined)
+      // Two month ends may take three days each from what is as long in months.
+      if (order === 0) expect(Math.abs(days)).toBeLessThanOrEqual(6)
+      else expect(Math.sign(days)).toBe(Math.sign(order))
     }),
     { numRuns: 2000 },
   )

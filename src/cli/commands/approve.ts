@@ -85,8 +85,10 @@ function revokeCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
-      const { rule, approval } = await revokeApproval({ db, signer, clock: context.clock }, named)
-      context.out(`revoked ${approval.slice(0, 12)} of ${rule}\n`)
+      const revoked = await revokeApproval({ db, signer, clock: context.clock }, named)
+      for (const { rule, approval } of revoked) {
+        context.out(`revoked ${approval.slice(0, 12)} of ${rule}\n`)
+      }
     })
 }
 

@@ -104,6 +104,7 @@ function renderJson(result: RunResult, head: string): string {
       error: error?.message ?? null,
     })),
     refused: result.refused,
+    overdue: result.overdue,
     error: result.error === null ? null : withoutFrames(result.error),
     journal: head,
   })
