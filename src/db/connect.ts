@@ -3,6 +3,7 @@ import { Pool, types, type CustomTypesConfig } from 'pg'
 import { ConfigError, UnreachableError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
+import { watchedClient } from './watched-client.ts'
 
 export type Db = Kysely<OwnTables>
 
@@ -15,6 +16,8 @@ export type ConnectOptions = {
   readonly applicationName?: string
   /** Most connections at once. */
   readonly max?: number
+  /** Milliseconds after which a client without an answer is destroyed, whatever it asked. */
+  readonly answerMs?: number
 }
 
 /**
@@ -41,9 +44,12 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
     connectionString: url,
     application_name: options.applicationName ?? 'retentiond',
     max: options.max ?? 2,
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: options.answerMs ?? 10_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    // Linux then finds a peer that is gone within twenty seconds.
+    keepAliveInitialDelayMillis: 10_000,
+    Client: watchedClient(options.answerMs),
     types: parsers,
   })
   // Without both listeners a terminated backend ends the process, whether its client idles or works.

@@ -1,4 +1,5 @@
 import { sql, type Kysely, type Transaction, type TransactionBuilder } from 'kysely'
+import { allowing } from './watched-client.ts'
 
 type Timeouts = {
   readonly statementMs: number
@@ -64,10 +65,12 @@ async function within<DB, T>(
     throw error
   }
   try {
-    return await builder.execute((trx) =>
-      pinSession(trx, timeouts)
-        .then(async () => work(trx))
-        .catch(remember),
+    return await allowing(timeouts.statementMs, async () =>
+      builder.execute((trx) =>
+        pinSession(trx, timeouts)
+          .then(async () => work(trx))
+          .catch(remember),
+      ),
     )
   } catch (error) {
     throw failure === undefined ? error : failure.error
