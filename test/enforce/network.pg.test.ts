@@ -59,7 +59,7 @@ async function enforceOver(
   await using through = connect(proxy.url, { max: 2, answerMs: ANSWER_MS })
   let met = false
   if (step === null) await proxy.poison(toxic)
-  return bed
+  return await bed
     .enforce({
       db: through.db,
       onStep: async (now) => {
