@@ -5,7 +5,10 @@ import { levelsOf, sourcesOf } from './chain.ts'
 import type { FittedRule, FittedSource } from './fitted.ts'
 import type { Report } from './fit-table.ts'
 
-type Compared = Pick<FittedRule, 'rule' | 'table' | 'key' | 'start' | 'children' | 'blockers'>
+type Compared = Pick<
+  FittedRule,
+  'rule' | 'table' | 'key' | 'start' | 'children' | 'detached' | 'together' | 'blockers'
+>
 
 type Place = {
   readonly table: Table
@@ -32,13 +35,19 @@ export function reportUnknownEquality(fitted: Compared, report: Report): void {
   }
 }
 
-function placesOf({ rule, table, key, start, children, blockers }: Compared): readonly Place[] {
+function placesOf(compared: Compared): readonly Place[] {
+  const { rule, table, key, start, children, detached, together, blockers } = compared
   const names = key.map(({ name }) => name)
   return [
     { table, columns: names, path: ['table'] },
     ...columnsRead(rule.where).map((each) => ({ table, columns: [each], path: ['where', each] })),
     ...sourcesOf(start).flatMap((source) => sourcePlaces(source, table)),
-    ...children.map(({ table: child, key: childKey, foreignKeys }) => ({
+    ...together.map(({ fromColumns }) => ({
+      table,
+      columns: fromColumns,
+      path: ['references', printTable(table)],
+    })),
+    ...[...children, ...detached].map(({ table: child, key: childKey, foreignKeys }) => ({
       table: child,
       columns: [
         ...childKey.map(({ name }) => name),

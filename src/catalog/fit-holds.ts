@@ -1,7 +1,13 @@
 /** Holds as the catalog lets them be asked for: what may hold a row, and the rows above it. */
 import { printTable, sameTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
-import { columnsRead, type HoldCover, type HoldSource, type PolicySet } from '../policy/policy.ts'
+import {
+  columnsRead,
+  tiesOf,
+  type HoldCover,
+  type HoldSource,
+  type PolicySet,
+} from '../policy/policy.ts'
 import {
   columnOf,
   rowKey,
@@ -26,7 +32,7 @@ import type {
 /** A source on one of the tables that it covers. */
 type Covering = { readonly covered: Table; readonly source: CoverSource }
 
-type Unheld = GovernedRule & Pick<FittedRule, 'children'>
+type Unheld = GovernedRule & Pick<FittedRule, 'children' | 'detached'>
 
 export type FittedHolds = Pick<FittedRule, 'held' | 'holding'>
 
@@ -144,12 +150,14 @@ export function holdsOf(
   catalog: Catalog,
 ): FittedHolds {
   const context = { all, coverings, catalog }
-  const held = [fitted, ...fitted.children].map(({ table, key }): Held => {
+  const own = { ...coverOf(context, fitted.table, fitted.key), along: null }
+  // A row that is detached changes too: held, it keeps the row that it refers to.
+  const along = [...fitted.children, ...fitted.detached].map((child): Held => {
+    const cover = coverOf(context, child.table, child.key)
     // Those of a child that lead to rows which go with it are asked for at those rows.
-    const child = fitted.children.find((each) => sameTable(each.table, table))
-    const cover = coverOf(context, table, key)
-    return { ...cover, above: aboveOf(context, table, child?.foreignKeys ?? []) }
+    return { ...cover, along: child, above: aboveOf(context, child.table, child.foreignKeys) }
   })
+  const held = [{ ...own, above: aboveOf(context, fitted.table, []) }, ...along]
   const going = [
     ...(fitted.rule.action.kind === 'purge' ? [fitted.table] : []),
     ...fitted.children.map((child) => child.table),
@@ -201,7 +209,7 @@ function declaredKeys({ all }: Context, table: Table): readonly ForeignKey[] {
   return table.outbound.filter((key) =>
     all.some(
       (each) =>
-        each.rule.references.some((reference) => sameTable(reference.table, table)) &&
+        tiesOf(each.rule).some((tie) => sameTable(tie.table, table)) &&
         [each, ...each.children].some((going) => sameTable(going.table, key.to)),
     ),
   )

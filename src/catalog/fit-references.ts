@@ -1,79 +1,126 @@
 import { printTable, sameTable, type TableName } from '../base/names.ts'
-import { tablesRead, type Rule } from '../policy/policy.ts'
+import {
+  tablesRead,
+  tiesOf,
+  type LogicalLink,
+  type ReferenceKind,
+  type Rule,
+} from '../policy/policy.ts'
 import type { Catalog, ForeignKey, Table } from './catalog.ts'
-import type { Blocker, Child } from './fitted.ts'
+import type { Child, Declared, FittedRule, Referral } from './fitted.ts'
+import { fitDetach, type Decided } from './fit-detach.ts'
+import { fitLogical } from './fit-logical.ts'
 import { findTable, fitKey, isGovernable, type Report } from './fit-table.ts'
+import { strataOf } from './strata.ts'
 
-export type FittedReferences = {
-  readonly children: readonly Child[]
-  readonly blockers: readonly Blocker[]
-  /** Tables of blockers whose rows no foreign key of the whole table keeps from appearing. */
-  readonly unkept: readonly Table[]
-}
+export type FittedReferences = Pick<
+  FittedRule,
+  'children' | 'together' | 'detached' | 'blockers' | 'declared'
+>
+
+type Path = readonly (string | number)[]
 
 type Walk = {
   readonly rule: Rule
   readonly catalog: Catalog
   readonly report: Report
+  readonly decided: readonly Decided[]
   /** The governed table, then every `with_parent` table in the order in which it was found. */
   readonly going: Table[]
-  readonly blockers: Blocker[]
+  /** In the order in which they were found. */
+  readonly declared: Declared[]
   readonly met: Set<string>
+}
+
+export type ReferenceContext = Pick<Walk, 'rule' | 'catalog' | 'report' | 'decided'> & {
+  readonly table: Table
 }
 
 /**
  * Walks every inbound foreign key of the governed table, and of each table whose rows go along, to
- * the end. An undeclared one refuses the rule: `on delete cascade` would destroy rows that nobody
- * counted, even where our role has no right on their table.
+ * the end, and every logical link. A foreign key that is not declared refuses the rule: `on delete
+ * cascade` would destroy rows that nobody counted, even where our role has no right on their table.
  */
-export function fitReferences(
-  rule: Rule,
-  table: Table,
-  catalog: Catalog,
-  report: Report,
-): FittedReferences {
-  const walk: Walk = { rule, catalog, report, going: [table], blockers: [], met: new Set() }
+export function fitReferences({ table, ...context }: ReferenceContext): FittedReferences {
+  const walk: Walk = {
+    ...context,
+    going: [table],
+    declared: [],
+    met: new Set(),
+  }
   // `going` grows while it is walked.
-  for (let position = 0; position < walk.going.length; position += 1) {
-    const parent = walk.going[position]
-    if (parent !== undefined) walkInbound(walk, parent, position === 0)
+  for (const parent of walk.going) {
+    for (const key of parent.inbound) walkKey(walk, key, parent)
+    for (const [at, link] of walk.rule.logical.entries()) {
+      if (sameTable(link.to, parent)) walkLink(walk, link, ['logical', at], parent)
+    }
   }
   reportUnmet(walk)
-  const unkept = walk.blockers.filter(({ key }) => key.partial).map(({ table: each }) => each)
-  return { children: orderChildren(walk), blockers: walk.blockers, unkept }
+  return {
+    children: childrenOf(walk, table),
+    together: keysFrom(walk, table, 'with_parent'),
+    detached: detachedOf(walk),
+    blockers: walk.declared.filter((each) => mayBlock(each, walk.rule)),
+    declared: walk.declared,
+  }
 }
 
-function walkInbound(walk: Walk, parent: Table, isRoot: boolean): void {
-  const { rule, catalog, report } = walk
-  for (const key of parent.inbound) {
-    const name = printTable(key.from)
-    const reference = rule.references.find((candidate) => sameTable(candidate.table, key.from))
-    const path = ['references', name]
-    walk.met.add(name)
-    if (reference === undefined) {
-      reportUndeclared(key, parent, report)
-      continue
-    }
-    // Rows of a partition without the key are met too, and kept away by closing the whole table.
-    if (!key.enforced && !(key.partial && reference.as === 'own_rule')) {
-      reportUnenforced(key, report)
-      continue
-    }
-    if (reference.as === 'own_rule' || staysForLater(rule, key.from)) {
-      // An anonymised row stays, so nothing that refers to it stands in the way.
-      const waiting = findTable(catalog, key.from, path, report)
-      const blocks = !isRoot || rule.action.kind === 'purge'
-      if (waiting !== undefined && blocks) walk.blockers.push({ key, table: waiting })
-      continue
-    }
-    const child = findTable(catalog, key.from, path, report)
-    if (child !== undefined && sameTable(child, rule.table)) {
-      reportCycle(walk, [child])
-      continue
-    }
-    if (child === undefined || walk.going.some((table) => sameTable(table, child))) continue
-    if (isGovernable(child, rule, path, report)) walk.going.push(child)
+function walkKey(walk: Walk, key: ForeignKey, parent: Table): void {
+  const { rule, report } = walk
+  const name = printTable(key.from)
+  const reference = rule.references.find((candidate) => sameTable(candidate.table, key.from))
+  walk.met.add(`references ${name}`)
+  if (reference === undefined) {
+    reportUndeclared(key, parent, report)
+    return
   }
+  const stays = reference.as === 'own_rule' || reference.as === 'block'
+  // Rows of a partition without the key are met too, and kept away by closing the whole table.
+  if (!key.enforced && !(key.partial && stays)) {
+    reportUnenforced(key, report)
+    return
+  }
+  take(walk, { ...key, logical: false, filter: null }, reference.as, ['references', name])
+}
+
+function walkLink(walk: Walk, link: LogicalLink, path: Path, parent: Table): void {
+  walk.met.add(path.join(' '))
+  const key = fitLogical({ link, to: parent, path, ...walk })
+  if (key !== undefined) take(walk, key, link.as, path)
+}
+
+/** Takes up what the policy says of the rows that refer by `key`. */
+function take(walk: Walk, key: Referral, said: ReferenceKind, path: Path): void {
+  const { rule, catalog, report } = walk
+  const as = said === 'with_parent' && staysFor(rule, key) ? 'own_rule' : said
+  const table = findTable(catalog, key.from, path, report)
+  if (table === undefined) return
+  switch (as) {
+    case 'own_rule':
+    case 'block':
+      if (sameTable(table, rule.table) && !sameTable(key.to, rule.table)) {
+        return reportOwnParent(walk, key, path)
+      }
+      break
+    case 'detach':
+      if (!fitDetach({ ...walk, table, key, path })) return
+      break
+    case 'with_parent': {
+      const isKnown = walk.going.some((each) => sameTable(each, table))
+      if (!isKnown && !isGovernable(table, rule, path, report)) return
+      if (!isKnown) walk.going.push(table)
+      break
+    }
+    default:
+      return as satisfies never
+  }
+  walk.declared.push({ key, table, as })
+}
+
+/** In a phase that leaves the record, rows stay that go along with it in a later one. */
+function staysFor(rule: Rule, { from, to }: Referral): boolean {
+  const isOwn = sameTable(from, rule.table) && sameTable(to, rule.table)
+  return staysForLater(rule, from) || (isOwn && rule.action.kind !== 'purge')
 }
 
 /** Rows from which a later phase counts stay until that has acted, or it would never be due. */
@@ -83,13 +130,19 @@ function staysForLater(rule: Rule, child: TableName): boolean {
   return tablesRead(rule).some((read) => sameTable(read, child))
 }
 
+/** An anonymised row stays, so that a row with a rule of its own may go on referring to it. */
+function mayBlock({ key, as }: Declared, { table, action }: Rule): boolean {
+  if (as === 'block') return true
+  return as === 'own_rule' && (action.kind === 'purge' || !sameTable(key.to, table))
+}
+
 function reportUndeclared(key: ForeignKey, parent: Table, report: Report): void {
   const name = printTable(key.from)
   report(
     ['references'],
     'reference_undeclared',
     `${name} refers to ${printTable(parent)} (foreign key ${key.name}) and is not declared`,
-    `add \`${name}: own_rule\` (its rows have a rule of their own) or \`${name}: with_parent\` (they go along)`,
+    `add \`${name}: own_rule\` (its rows have a rule of their own), \`with_parent\` (they go along), \`detach\` (their link becomes null) or \`block\` (the record stays)`,
   )
 }
 
@@ -101,69 +154,78 @@ function reportUnenforced(key: ForeignKey, report: Report): void {
     `foreign key ${key.name} of ${name} is not enforced: rows could appear while their parent goes`,
     key.partial
       ? `declare it on ${name} itself, or give ${name} a rule of its own and write own_rule`
-      : 'validate it and enable its triggers, or drop it',
+      : 'validate it and enable its triggers, or drop it and declare the link under `logical`',
   )
 }
 
-function reportUnmet(walk: Walk): void {
-  for (const { table } of walk.rule.references) {
+/** The record itself refers to what goes along with it, and would wait for itself. */
+function reportOwnParent({ rule, report }: Walk, key: Referral, path: Path): void {
+  const name = printTable(rule.table)
+  report(
+    path,
+    'reference_blocks_itself',
+    `${name} refers to ${printTable(key.to)}, which goes along with it (${key.name}): a record would wait for itself`,
+    `write \`${name}: detach\` or \`${name}: with_parent\``,
+  )
+}
+
+function reportUnmet({ rule, met, report }: Walk): void {
+  // What only a later phase takes along is met there.
+  if (tiesOf(rule).some((tie) => staysForLater(rule, tie.table))) return
+  for (const { table } of rule.references) {
     const name = printTable(table)
-    // What only a later phase takes along is met there.
-    if (
-      walk.met.has(name) ||
-      walk.rule.references.some((each) => staysForLater(walk.rule, each.table))
-    ) {
-      continue
-    }
-    walk.report(
+    if (met.has(`references ${name}`)) continue
+    report(
       ['references', name],
       'reference_unused',
-      `${name} has no foreign key to ${printTable(walk.rule.table)} or to a table that goes along`,
-      'remove it',
+      `${name} has no foreign key to ${printTable(rule.table)} or to a table that goes along`,
+      'remove it, or declare the link under `logical`',
+    )
+  }
+  for (const [at, { to }] of rule.logical.entries()) {
+    if (met.has(`logical ${at}`)) continue
+    report(
+      ['logical', at, 'to'],
+      'reference_unused',
+      `${printTable(to)} is neither ${printTable(rule.table)} nor a table that goes along`,
+      'remove it, or name the table whose rows are referred to',
     )
   }
 }
 
 /** Puts each child after the tables it refers to, so that deleting from the end is child first. */
-function orderChildren(walk: Walk): readonly Child[] {
-  const [root, ...waiting] = walk.going
-  const placed = root === undefined ? [] : [root]
-  const children: Child[] = []
-  while (waiting.length > 0) {
-    const free = waiting.findIndex((table) => keysInto(table, waiting).length === 0)
-    const [table] = free < 0 ? [] : waiting.splice(free, 1)
-    if (table === undefined) {
-      reportCycle(walk, waiting)
-      return children
-    }
-    const key = fitKey(table, ['references', printTable(table)], walk.report)
-    const foreignKeys = keysInto(table, placed)
-    if (foreignKeys.length > 1) reportTwoParents(walk, table, foreignKeys)
-    if (key !== undefined) children.push({ table, key, foreignKeys })
-    placed.push(table)
-  }
-  return children
+function childrenOf(walk: Walk, root: Table): readonly Child[] {
+  const children = walk.going.filter((table) => !sameTable(table, root))
+  const ordered = strataOf([root, ...children]).flat()
+  return ordered.flatMap((table): readonly Child[] => {
+    if (sameTable(table, root)) return []
+    const path = placeOf(walk, table)
+    const key = fitKey(table, path, walk.report)
+    const foreignKeys = keysFrom(walk, table, 'with_parent')
+    return key === undefined ? [] : [{ table, key, foreignKeys }]
+  })
 }
 
-function keysInto(table: Table, targets: readonly Table[]): readonly ForeignKey[] {
-  return table.outbound.filter((key) => targets.some((target) => sameTable(target, key.to)))
+function detachedOf(walk: Walk): readonly Child[] {
+  const detached = walk.declared.filter(({ as }) => as === 'detach').map(({ table }) => table)
+  const tables = [...new Map(detached.map((table) => [printTable(table), table])).values()]
+  return tables.flatMap((table): readonly Child[] => {
+    const key = fitKey(table, placeOf(walk, table), walk.report)
+    return key === undefined ? [] : [{ table, key, foreignKeys: keysFrom(walk, table, 'detach') }]
+  })
 }
 
-/** A row with two parents would go with the first that is due, while the other one stays. */
-function reportTwoParents(walk: Walk, table: Table, keys: readonly ForeignKey[]): void {
-  walk.report(
-    ['references', printTable(table)],
-    'child_with_two_parents',
-    `${printTable(table)} refers by ${keys.map((key) => key.name).join(' and ')} to rows that go: one of its parents could stay`,
-    'give it a rule of its own; this version lets a row go along with one parent only',
-  )
+/** Where the policy speaks of the table: a problem of it belongs there. */
+function placeOf({ rule }: Walk, table: TableName): Path {
+  const isNamed = rule.references.some((reference) => sameTable(reference.table, table))
+  const at = rule.logical.findIndex((link) => sameTable(link.table, table))
+  return isNamed ? ['references', printTable(table)] : ['logical', at]
 }
 
-function reportCycle(walk: Walk, tables: readonly Table[]): void {
-  walk.report(
-    ['references'],
-    'references_cycle',
-    `${tables.map((table) => printTable(table)).join(', ')} refer to each other or to themselves: no child is first`,
-    'this version follows with_parent through trees only; give one of them a rule of its own',
-  )
+/** Two foreign keys over the same columns say one thing twice. */
+function keysFrom({ declared }: Walk, table: TableName, kind: ReferenceKind): readonly Referral[] {
+  const keys = declared.filter(({ key, as }) => as === kind && sameTable(key.from, table))
+  const spelled = ({ from, to, fromColumns, toColumns, filter }: Referral): string =>
+    JSON.stringify([from, to, fromColumns, toColumns, filter?.condition ?? null])
+  return [...new Map(keys.map(({ key }) => [spelled(key), key])).values()]
 }

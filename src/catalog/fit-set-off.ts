@@ -7,7 +7,7 @@ import type { FiredTrigger, FittedRule } from './fitted.ts'
 import type { Report } from './fit-table.ts'
 import { firedBy, type Firing } from './trigger.ts'
 
-type Acted = Pick<FittedRule, 'rule' | 'table' | 'masks' | 'children'>
+type Acted = Pick<FittedRule, 'rule' | 'table' | 'masks' | 'children' | 'detached'>
 
 type Acting = Firing & { readonly table: Table; readonly path: readonly string[] }
 
@@ -36,7 +36,7 @@ export function fitSetOff(acted: Acted, report: Report): readonly FiredTrigger[]
 }
 
 /** The statements that write rows, as triggers and publications see them. */
-function statementsOf({ rule, table, masks, children }: Acted): readonly Acting[] {
+function statementsOf({ rule, table, masks, children, detached }: Acted): readonly Acting[] {
   return [
     rule.action.kind === 'purge'
       ? { table, path: ['table'], event: 'delete', columns: [] }
@@ -51,6 +51,12 @@ function statementsOf({ rule, table, masks, children }: Acted): readonly Acting[
       path: ['references', printTable(child.table)],
       event: 'delete',
       columns: [],
+    })),
+    ...detached.map((each): Acting => ({
+      table: each.table,
+      path: ['references', printTable(each.table)],
+      event: 'update',
+      columns: each.foreignKeys.flatMap(({ fromColumns }) => fromColumns),
     })),
   ]
 }

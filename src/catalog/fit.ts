@@ -1,10 +1,11 @@
 import { printTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
-import { columnsRead, tablesRead, type PolicySet, type Rule } from '../policy/policy.ts'
-import type { Catalog } from './catalog.ts'
+import { columnsRead, tablesRead, tiesOf, type PolicySet, type Rule } from '../policy/policy.ts'
+import type { Catalog, Table } from './catalog.ts'
 import { tablesOf } from './chain.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
+import { decidedBy, type Decided } from './fit-detach.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
 import { fitHoldSources, holdsOf, holdTables } from './fit-holds.ts'
 import { fitMasks, maskDigest } from './fit-masks.ts'
@@ -12,8 +13,8 @@ import { readersOf } from './fit-readers.ts'
 import { fitReferences } from './fit-references.ts'
 import { fitSetOff } from './fit-set-off.ts'
 import { fitStart } from './fit-start.ts'
-import { findColumn, findTable, fitKey, isGovernable, reportFor } from './fit-table.ts'
-import type { FittedRule } from './fitted.ts'
+import { findColumn, findTable, fitKey, isGovernable, reportFor, type Report } from './fit-table.ts'
+import { isTangled, type FittedRule, type StartedRule } from './fitted.ts'
 import { grantFor, isMet, needsOf } from './needs.ts'
 
 type UnreadRule = Omit<FittedRule, 'readers' | 'reaches' | 'held' | 'holding' | keyof Companions>
@@ -40,7 +41,10 @@ export function fitWithoutRights(
   pseudonyms: PseudonymKey | null = null,
 ): Parsed<readonly FittedRule[]> {
   const problems: Problem[] = []
-  const unread = set.rules.flatMap((rule) => fitRule(rule, { catalog, pseudonyms, problems }) ?? [])
+  const decided = decidedBy(set)
+  const unread = set.rules.flatMap(
+    (rule) => fitRule(rule, { catalog, pseudonyms, problems, decided }) ?? [],
+  )
   const coverings = fitHoldSources(set, catalog, problems)
   if (problems.length > 0) return { problems: distinctProblems(problems) }
   return {
@@ -59,9 +63,11 @@ type Fitting = {
   readonly catalog: Catalog
   readonly pseudonyms: PseudonymKey | null
   readonly problems: Problem[]
+  readonly decided: readonly Decided[]
 }
 
-function fitRule(rule: Rule, { catalog, pseudonyms, problems }: Fitting): UnreadRule | undefined {
+function fitRule(rule: Rule, fitting: Fitting): UnreadRule | undefined {
+  const { catalog, pseudonyms, problems, decided } = fitting
   const report = reportFor(rule, problems)
   const table = findTable(catalog, rule.table, ['table'], report)
   if (table === undefined || !isGovernable(table, rule, ['table'], report)) return undefined
@@ -73,12 +79,31 @@ function fitRule(rule: Rule, { catalog, pseudonyms, problems }: Fitting): Unread
   }
   const start = fitStart({ rule, table, catalog, report })
   const masks = fitMasks(rule, table, pseudonyms, report)
-  const references = fitReferences(rule, table, catalog, report)
-  const triggers = fitSetOff({ rule, table, masks, children: references.children }, report)
+  const references = fitReferences({ rule, table, catalog, report, decided })
+  const triggers = fitSetOff({ rule, table, masks, ...references }, report)
   if (problems.length > before || key === undefined || start === undefined) return undefined
   reportUnknownEquality({ rule, table, key, start, ...references }, report)
+  const fitted = { rule, table, key, start, masks, maskDigest: maskDigest(masks), ...references }
+  reportReadingItself(fitted, report)
   if (problems.length > before) return undefined
-  return { rule, table, key, start, masks, maskDigest: maskDigest(masks), triggers, ...references }
+  return { ...fitted, triggers }
+}
+
+/** Which of several records a row that goes along decides about could not be told. */
+function reportReadingItself(
+  fitted: StartedRule & Pick<FittedRule, 'children' | 'together'>,
+  report: Report,
+): void {
+  if (!isTangled(fitted)) return
+  const going = [fitted.table, ...fitted.children.map((child) => child.table)]
+  const read = going.find((table) => readersOf(table, fitted, fitted).length > 0)
+  if (read === undefined) return
+  report(
+    ['start'],
+    'start_goes_along',
+    `the period starts at rows of ${printTable(read)}, which may go along with other records of this rule`,
+    'read the start from another table, or give the rows that go along a rule of their own',
+  )
 }
 
 function withReaders(
@@ -98,15 +123,27 @@ function withReaders(
   const reaches = [
     fitted.table,
     ...fitted.children.map((child) => child.table),
+    ...fitted.detached.map((each) => each.table),
     ...fitted.blockers.map((blocker) => blocker.table),
     ...tablesOf(start),
     ...readers.map(({ reader }) => reader.table),
     ...companions.closed,
     ...holds.reached,
   ]
-  const closed = [...new Set([...companions.closed, ...holds.closed, ...fitted.unkept])]
+  const loose = looseTables(fitted)
+  const closed = [...new Set([...companions.closed, ...holds.closed, ...loose])]
   const refs = reaches.map(({ schema, name, only }) => ({ schema, name, only }))
   return { ...fitted, ...companions, closed, readers, reaches: distinctTables(refs) }
+}
+
+/** The tables in which no lock of a row keeps rows from appearing that refer to it. */
+function looseTables(rule: Pick<UnreadRule, 'declared' | 'blockers'>): readonly Table[] {
+  return [
+    ...rule.declared.flatMap(({ key, table, as }) =>
+      key.logical && as !== 'own_rule' ? [table] : [],
+    ),
+    ...rule.blockers.flatMap(({ key, table }) => (key.logical || key.partial ? [table] : [])),
+  ]
 }
 
 function distinctTables<T extends TableName>(tables: readonly T[]): readonly T[] {
@@ -133,7 +170,7 @@ export function tablesNamed(set: PolicySet): readonly TableName[] {
     ...set.rules.flatMap((rule) => [
       rule.table,
       ...tablesRead(rule),
-      ...rule.references.map((reference) => reference.table),
+      ...tiesOf(rule).map((tie) => tie.table),
     ]),
   ])
 }

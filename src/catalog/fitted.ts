@@ -1,6 +1,6 @@
 import type { TableName } from '../base/names.ts'
 import type { KeyColumn, TableRef } from '../db/governed.ts'
-import type { Condition, Rule, TextFormat } from '../policy/policy.ts'
+import type { Condition, ReferenceKind, Rule, TextFormat } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import type { Strategy, TruncateUnit } from '../policy/strategy.ts'
 import type { Column, ForeignKey, Table, TableTrigger } from './catalog.ts'
@@ -8,12 +8,16 @@ import type { Column, ForeignKey, Table, TableTrigger } from './catalog.ts'
 /** A rule with everything the catalog says about the tables it reaches: ready to be made into SQL. */
 export type FittedRule = GovernedRule & {
   readonly start: FittedStart
-  /** Tables whose rows go with the governed row; each after the tables it refers to. */
+  /** Tables whose rows go with the governed row; each after the tables it refers to, but for cycles. */
   readonly children: readonly Child[]
-  /** Foreign keys whose rows must be gone before the row they refer to may be purged. */
+  /** By which other rows of the governed table go along: each of them only if it is due itself. */
+  readonly together: readonly Referral[]
+  /** Tables whose rows stay and lose their link to rows that are acted on. */
+  readonly detached: readonly Child[]
+  /** By which rows refer that have to be gone before the row they refer to may go. */
   readonly blockers: readonly Blocker[]
-  /** Tables of blockers whose rows no foreign key of the whole table keeps from appearing. */
-  readonly unkept: readonly Table[]
+  /** Every link to rows that are acted on, to the end of the graph, and what the policy says of it. */
+  readonly declared: readonly Declared[]
   /** Rules that read a period start or a link from rows this rule destroys. */
   readonly readers: readonly Reader[]
   /** What may hold the governed row, and each row that goes along with it. */
@@ -148,11 +152,16 @@ export type CoverSource = {
   readonly while: Condition | null
 }
 
-/** A row that a batch destroys, and the rows above it: a hold on one of those keeps it too. */
-export type Held = Cover & { readonly above: readonly Above[] }
+/** A row that a batch changes, and the rows above it: a hold on one of those keeps it too. */
+export type Held = Climbing & {
+  /** The table whose rows go along or are detached; null: the governed row itself. */
+  readonly along: Child | null
+}
+
+type Climbing = Cover & { readonly above: readonly Above[] }
 
 /** The row that a row refers to by `foreignKey`. */
-export type Above = Held & {
+export type Above = Climbing & {
   readonly foreignKey: ForeignKey
   /** What it is held by may change while the row below is locked, so that it is locked too. */
   readonly moves: boolean
@@ -168,8 +177,16 @@ export type Holding = {
 export type Child = {
   readonly table: Table
   readonly key: readonly KeyColumn[]
-  /** Foreign keys from this table to the governed table or to an earlier child. */
-  readonly foreignKeys: readonly ForeignKey[]
+  /** From this table to the governed table or to tables that go along. */
+  readonly foreignKeys: readonly Referral[]
+}
+
+/** By which columns rows of `from` refer to rows of `to`: a foreign key, or a link of the policy's. */
+export type Referral = ForeignKey & {
+  /** No foreign key, so that nothing but a closed table keeps new rows away. */
+  readonly logical: boolean
+  /** Of a logical link: the rows of `from` that are in it; null: all. */
+  readonly filter: { readonly table: Table; readonly condition: Condition } | null
 }
 
 /** A trigger, and the statement of ours that fires it. */
@@ -179,8 +196,15 @@ export type FiredTrigger = {
   readonly event: 'delete' | 'update'
 }
 
-/** A foreign key whose rows stand in the way of the row they refer to, and the table of those rows. */
-export type Blocker = { readonly key: ForeignKey; readonly table: Table }
+/** A link, the table whose rows it is in, and what the policy says of them. */
+export type Declared = {
+  readonly key: Referral
+  readonly table: Table
+  readonly as: ReferenceKind
+}
+
+/** By which rows stand in the way of the row they refer to, and the table of those rows. */
+export type Blocker = Pick<Declared, 'key' | 'table'>
 
 /** `reader` finds the row of `on` that decides it through `hops`, then by equality of `pairs`. */
 export type Reader = {
@@ -190,4 +214,15 @@ export type Reader = {
   readonly pairs: readonly { readonly own: string; readonly read: string }[]
   /** The reader is the rule itself or a phase of it: the governed row that goes along does not count. */
   readonly exceptRoot: boolean
+}
+
+/**
+ * True of a rule whose records cannot be looked at one by one: rows with several parents, rows that
+ * refer to each other in circles, records that go along with others.
+ */
+export function isTangled({
+  children,
+  together,
+}: Pick<FittedRule, 'children' | 'together'>): boolean {
+  return together.length > 0 || children.some(({ foreignKeys }) => foreignKeys.length > 1)
 }

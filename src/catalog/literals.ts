@@ -58,11 +58,18 @@ async function isReadable(db: Db, { column, text }: Literal): Promise<boolean> {
 
 function literalsOf(fitted: FittedRule): readonly Literal[] {
   const { rule, table, start, masks } = fitted
+  const filters = fitted.declared.flatMap(({ key }) => key.filter ?? [])
   return [
     ...(rule.where === null ? [] : inCondition(rule.where, table, ['where'])),
     ...sourcesOf(start).flatMap(({ open, table: source, place }) =>
       open === null ? [] : inCondition(open, source, [...place, 'open']),
     ),
+    ...rule.logical.flatMap(({ where }, at) => {
+      const filter = filters.find(({ condition }) => condition === where)
+      return filter === undefined
+        ? []
+        : inCondition(filter.condition, filter.table, ['logical', at, 'where'])
+    }),
     ...masks.flatMap(({ column, written }): readonly Literal[] => {
       const path = ['then', 'anonymise', column.name]
       if (written.kind === 'nothing') return [{ column, path, text: null }]

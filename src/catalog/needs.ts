@@ -1,10 +1,10 @@
 /** The rights that the rules need on governed tables, and why: checked when a rule is fitted, printed by `grants`. */
-import { printTable } from '../base/names.ts'
+import { printTable, sameTable } from '../base/names.ts'
 import { columnsRead } from '../policy/policy.ts'
 import type { Column, ForeignKey, Table } from './catalog.ts'
 import { levelsOf, sourcesOf, type Level } from './chain.ts'
 import { everyAbove, readColumns } from './fit-holds.ts'
-import type { Cover, FittedRule, FittedSource, Held } from './fitted.ts'
+import type { Cover, FittedRule, FittedSource, Held, Referral } from './fitted.ts'
 import { sourcesToKeepWhole } from './partitions.ts'
 
 export type Need = {
@@ -29,17 +29,29 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
       ),
       ...sourceNeeds(source),
     ]),
-    ...fitted.closed.map((table) => close(table)),
+    ...toClose(fitted).map((table) => close(table)),
     ...sourcesToKeepWhole(fitted.start).map((table) => keepWhole(table)),
-    ...fitted.blockers.map(({ key, table }) =>
-      select(table, key.fromColumns, 'to see whether a row still refers to one that is due'),
+    ...referenceNeeds(fitted),
+  ]
+  return acting ? all : all.filter((need) => need.right === 'select')
+}
+
+/** What is deleted from may be closed as well. */
+function toClose({ closed, children }: FittedRule): readonly Table[] {
+  return closed.filter((table) => !children.some((child) => child.table === table))
+}
+
+function referenceNeeds({ blockers, children, detached }: FittedRule): readonly Need[] {
+  return [
+    ...blockers.map(({ key, table }) =>
+      select(table, linkColumns(key), 'to see whether a row still refers to one that is due'),
     ),
-    ...fitted.children.flatMap(({ table, key, foreignKeys }) => [
+    ...children.flatMap(({ table, key, foreignKeys }) => [
       select(
         table,
         [
           ...names(key),
-          ...foreignKeys.flatMap((each) => each.fromColumns),
+          ...foreignKeys.flatMap(linkColumns),
           ...table.inbound.flatMap((each) => each.toColumns),
         ],
         'to count the rows that go along',
@@ -47,8 +59,24 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
       lock(table, key, 'to lock the rows that go along'),
       { table, right: 'delete', columns: [], why: 'to purge the rows that go along' } as const,
     ]),
+    ...detached.flatMap(({ table, key, foreignKeys }): readonly Need[] => [
+      select(
+        table,
+        [...names(key), ...foreignKeys.flatMap(linkColumns)],
+        'to find the rows that lose their link to one that goes',
+      ),
+      {
+        table,
+        right: 'update',
+        columns: foreignKeys.flatMap(({ fromColumns }) => fromColumns),
+        why: 'to set their link to one that goes to null',
+      },
+    ]),
   ]
-  return acting ? all : all.filter((need) => need.right === 'select')
+}
+
+function linkColumns({ fromColumns, filter }: Referral): readonly string[] {
+  return [...fromColumns, ...columnsRead(filter?.condition ?? null)]
 }
 
 /** What tells whether a row, or one that it refers to, is held. */
@@ -102,7 +130,13 @@ function governedNeeds(fitted: FittedRule): readonly Need[] {
           ...start.own.map((moment) => moment.column),
         ]
   const fallback = start.kind === 'event' && start.none !== null ? [start.none.column] : []
-  const referenced = table.inbound.flatMap((each: ForeignKey) => each.toColumns)
+  const referenced = [
+    ...table.inbound.flatMap((each: ForeignKey) => each.toColumns),
+    ...fitted.declared.flatMap(({ key: { to, toColumns } }) =>
+      sameTable(to, table) ? toColumns : [],
+    ),
+    ...fitted.together.flatMap(linkColumns),
+  ]
   const read = [
     ...names(key),
     ...own,

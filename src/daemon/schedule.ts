@@ -36,8 +36,7 @@ export function openScheduler(
   }
 }
 
-/** Wakes up by cron, in the time zone of the schedule. */
-export function byCron({ cron, zone }: Schedule, wake: () => void): Alarm {
+function byCron({ cron, zone }: Schedule, wake: () => void): Alarm {
   const task = createTask(cron, wake, { timezone: zone })
   void task.start()
   return {

@@ -96,6 +96,8 @@ async function pinSession<DB>(trx: Transaction<DB>, timeouts: Timeouts): Promise
     extra_float_digits: '1',
     quote_all_identifiers: 'off',
     row_security: 'off',
+    // Our statements are long, and their costs guessed: compiling one takes longer than running it.
+    jit: 'off',
   }
   const names = Object.keys(settings)
   await sql`

@@ -151,7 +151,7 @@ function approvalOf(
   const children = new Map(planned.children.map(({ table, rows }) => [table, rows]))
   const going = [
     { table: planned.table, rows: planned.counts.due },
-    ...fitted.children.map((child) => {
+    ...[...fitted.children, ...fitted.detached].map((child) => {
       const table = printTable(child.table)
       return { table, rows: children.get(table) ?? 0 }
     }),

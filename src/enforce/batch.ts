@@ -5,17 +5,17 @@
  *
  *   lease      ours, for share: a take-over waits for us
  *   shape      no foreign key, trigger or column can come any more, and no hold
- *   rows       due rows of this stretch, for update skip locked
- *   related    their common parents, every related row, and the rows that go along
+ *   rows       due rows of this stretch, for update skip locked, and those that must go with them
+ *   related    their common parents, every related row, and the rows that go along or are detached
  *   catalog    the tables are what the plan saw
  *   decided    which rows may still go
- *   acted      children, deepest first, then the rows; the counts must be exactly those decided
- *   checked    deferred constraints, and the values that an anonymisation left
+ *   acted      detached rows, children, deepest first, then the rows; exactly those decided
+ *   checked    deferred constraints, the values that an anonymisation left, and what else went
  *   journalled head locked, entry signed and appended; then the markers, then commit
  *
  * A crash anywhere before the commit leaves neither a row gone nor an entry.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { RetentionError, EXIT, tell } from '../base/errors.ts'
@@ -23,7 +23,7 @@ import type { Log } from '../base/log.ts'
 import { printTable, sameTable } from '../base/names.ts'
 import { closedBy } from '../catalog/chain.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
-import type { Child, FittedRule } from '../catalog/fitted.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectTables } from '../catalog/inspect.ts'
 import { sourcesToKeepWhole } from '../catalog/partitions.ts'
 import type { Db } from '../db/connect.ts'
@@ -37,12 +37,11 @@ import { findEntryBySeq } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
-import { anonymiseRows } from '../plan/mask-rows.ts'
-import type { Nonce } from '../plan/mask.ts'
+import { carryOut, findChanges } from './act.ts'
+import { gather, onlyWhole } from './along.ts'
 import { proveClock, type ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
-import { exactly, proveFloors, proveGone, proveMasked } from './prove.ts'
 import * as statements from './statements.ts'
 
 export type BatchStep =
@@ -165,24 +164,29 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   await closeShapes(trx, fitted)
   await tools.onStep('shape')
 
-  const rows = await all(trx, statements.lockActionable(fitted, boundary, stretch))
+  const rows = await select(trx, statements.lockActionable(fitted, boundary, stretch))
   trace.keys = rows.map((row) => readKey(row, fitted.key))
   const atEnd = rows.length < stretch.limit
   const cursor = trace.keys.at(-1) ?? null
   await tools.onStep('rows')
   if (cursor === null) return { kind: 'done', rows: 0, children: [], spared: 0, cursor, atEnd }
 
-  const candidates = await lockWhatDecides(trx, fitted, rows)
+  const all = await gather(trx, fitted, boundary, rows)
+  const candidates = await lockWhatDecides(trx, fitted, all)
   await tools.onStep('related')
   await proveShape(trx, order)
   await tools.onStep('catalog')
-  const decided = await all(
+  const decided = await select(
     trx,
     statements.decideAgain(fitted, boundary, candidates.keys, candidates.locked),
   )
-  const keys = decided.map((row) => readKey(row, fitted.key))
+  const keys = await onlyWhole(
+    trx,
+    fitted,
+    decided.map((row) => readKey(row, fitted.key)),
+  )
   await tools.onStep('decided')
-  const spared = rows.length - keys.length
+  const spared = all.length - keys.length
   if (keys.length === 0) return { kind: 'done', rows: 0, children: [], spared, cursor, atEnd }
 
   const children = await act(batch, keys)
@@ -215,13 +219,15 @@ async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Pro
 }
 
 function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
-  const { start, table, children } = fitted
+  const { start, table, children, detached } = fitted
   const closed = [...closedBy(start), ...fitted.closed]
   // A share lock lets our own rows go: a transaction does not stand in its own way.
   if (closed.some((each) => sameTable(each, name))) return statements.closeToWriters(name)
   if (sameTable(table, name)) return statements.closeShape(fitted)
   const isChild = children.some((child) => sameTable(child.table, name))
   if (isChild) return statements.closeChildShape(name)
+  const loses = detached.find((child) => sameTable(child.table, name))
+  if (loses !== undefined) return statements.closeDetachedShape(loses)
   const toKeepWhole = sourcesToKeepWhole(start).some((source) => sameTable(source, name))
   return toKeepWhole ? statements.keepWhole(name) : statements.holdShape(name)
 }
@@ -244,31 +250,12 @@ function catalogMoved({ fitted }: BatchOrder, cause?: unknown): CatalogMovedErro
 async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRows[]> {
   const { trx, tools, order, stretch, trace } = batch
   const { fitted } = order
-  const going = await childrenOf(trx, fitted, keys)
-  const children: readonly TableRows[] = [...going]
-    .map(([child, rows]) => ({
-      target: printTable(child.table),
-      action: 'purge' as const,
-      rows: rows.length,
-    }))
-    .filter(({ rows }) => rows > 0)
+  const changes = await findChanges(trx, fitted, keys)
+  const { children } = changes
   const total = children.reduce((sum, { rows }) => sum + rows, keys.length)
   if (total > stretch.rowsLeft) throw limitReached(order)
 
-  // From the end: a child is listed after every table it refers to.
-  for (const [child, rows] of [...going].toReversed()) {
-    const given = { columns: child.key, keys: rows }
-    await exactly(trx, fitted, statements.purgeRows(child.table, given), rows.length)
-    await statements.unmark(child.table, given).execute(trx)
-  }
-  const nonce = randomBytes(32).toString('hex')
-  await actOnRows(trx, fitted, keys, nonce)
-  await tools.onStep('acted')
-
-  await sql`set constraints all immediate`.execute(trx)
-  await proveGone(trx, fitted, purgedBy(fitted, keys, going))
-  await proveMasked(trx, fitted, keys, nonce)
-  await proveFloors(trx, fitted)
+  await carryOut(trx, fitted, changes, async () => tools.onStep('acted'))
   await tools.onStep('checked')
 
   trace.appended = await appendEntry(
@@ -297,53 +284,6 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   return children
 }
 
-function purgedBy(
-  { rule, table, key }: FittedRule,
-  keys: readonly Key[],
-  going: ReadonlyMap<Child, readonly Key[]>,
-): Parameters<typeof proveGone>[2] {
-  const children = [...going].map(([child, rows]) => {
-    return { table: child.table, rows: { columns: child.key, keys: rows } }
-  })
-  const own = rule.action.kind === 'purge' ? [{ table, rows: { columns: key, keys } }] : []
-  return [...own, ...children]
-}
-
-async function actOnRows(
-  trx: Transaction<OwnTables>,
-  fitted: FittedRule,
-  keys: readonly Key[],
-  nonce: Nonce,
-): Promise<void> {
-  if (fitted.rule.action.kind === 'purge') {
-    const given = { columns: fitted.key, keys }
-    await exactly(trx, fitted, statements.purgeRows(fitted.table, given), keys.length)
-    await statements.unmark(fitted.table, given).execute(trx)
-    return
-  }
-  if (fitted.masks.length > 0) {
-    await exactly(trx, fitted, anonymiseRows(fitted, keys, nonce), keys.length)
-  }
-}
-
-/** The rows that go along with the given ones, by table; each table after those it refers to. */
-async function childrenOf(
-  trx: Transaction<OwnTables>,
-  fitted: FittedRule,
-  keys: readonly Key[],
-): Promise<ReadonlyMap<Child, readonly Key[]>> {
-  const found = new Map<Child, readonly Key[]>()
-  for (const child of fitted.children) {
-    const given = statements.parentsAmong(fitted, child, { keys, children: found })
-    const rows = await all(trx, statements.selectChildren(child, given))
-    found.set(
-      child,
-      rows.map((row) => readKey(row, child.key)),
-    )
-  }
-  return found
-}
-
 function limitReached({ fitted }: BatchOrder): LimitReachedError {
   return new LimitReachedError(
     `rule ${fitted.rule.id}: more rows came up than its limit or its plan allows`,
@@ -370,7 +310,7 @@ async function wasCommitted({ db, log }: BatchTools, { appended }: Trace): Promi
   }
 }
 
-async function all(
+async function select(
   trx: Transaction<OwnTables>,
   statement: RawBuilder<Record<string, unknown>>,
 ): Promise<readonly Record<string, unknown>[]> {

@@ -1,12 +1,11 @@
 import type { Transaction } from 'kysely'
 import { sourcesOf } from '../catalog/chain.ts'
-import type { Child, FittedRule, FittedSource } from '../catalog/fitted.ts'
+import type { FittedRule, FittedSource } from '../catalog/fitted.ts'
 import { readKey, type Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { climbsOf, lockAbove, topKey, type LockedAbove } from '../hold/above.ts'
-import { sameTable } from '../base/names.ts'
+import { findChanging } from './along.ts'
 import { levelsToLock, linkAlias, lockLevel, lockParents, type LockedLevel } from './related.ts'
-import * as statements from './statements.ts'
 import type { Locked } from './statements.ts'
 
 export type Candidates = { readonly keys: readonly Key[]; readonly locked: Locked }
@@ -44,18 +43,19 @@ export async function lockWhatDecides(
   return { keys, locked: { related, ...(await lockAround(trx, fitted, keys)) } }
 }
 
-/** The rows that go along with the given ones, then those above any of them that a hold may be on. */
+/** The rows that change with the given ones, then those above any of them that a hold may be on. */
 async function lockAround(
   trx: Transaction<OwnTables>,
   fitted: FittedRule,
   keys: readonly Key[],
 ): Promise<Pick<Locked, 'children' | 'above'>> {
-  const children = await lockChildren(trx, fitted, keys)
+  const { going, detached } = await findChanging(trx, fitted, keys, 'lock')
+  const children = new Map([...going, ...detached])
   const above: LockedAbove[] = []
   for (const climb of climbsOf(fitted.held)) {
-    const [, going] =
-      [...children].find(([child]) => sameTable(child.table, climb.from.table)) ?? []
-    const { rows } = await lockAbove(climb, going ?? keys).execute(trx)
+    const { along } = climb.from
+    const below = along === null ? keys : (children.get(along) ?? [])
+    const { rows } = await lockAbove(climb, below).execute(trx)
     above.push({ ...climb, keys: rows.map((row) => readKey(row, topKey(climb))) })
   }
   return { children, above }
@@ -102,23 +102,6 @@ async function lockLevels(
       links: rows.map((row) => readKey(row, tops)),
       rows: rows.map((row) => row['rows'] as string),
     })
-  }
-  return locked
-}
-
-async function lockChildren(
-  trx: Transaction<OwnTables>,
-  fitted: FittedRule,
-  keys: readonly Key[],
-): Promise<ReadonlyMap<Child, readonly Key[]>> {
-  const locked = new Map<Child, readonly Key[]>()
-  for (const child of fitted.children) {
-    const given = statements.parentsAmong(fitted, child, { keys, children: locked })
-    const { rows } = await statements.lockChildren(child, given).execute(trx)
-    locked.set(
-      child,
-      rows.map((row) => readKey(row, child.key)),
-    )
   }
   return locked
 }

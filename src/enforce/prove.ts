@@ -7,6 +7,7 @@ import type { Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { countUnmasked } from '../plan/mask-rows.ts'
 import type { Nonce } from '../plan/mask.ts'
+import type { Detaching } from './along.ts'
 import * as statements from './statements.ts'
 import type { Given } from './statements.ts'
 
@@ -20,8 +21,25 @@ export async function exactly(
   rows: number,
 ): Promise<void> {
   const { numAffectedRows } = await statement.execute(trx)
-  if (numAffectedRows === BigInt(rows)) return
-  const said = `a statement reached ${numAffectedRows ?? 0} rows where ${rows} were decided`
+  requireCount(fitted, Number(numAffectedRows ?? 0), rows)
+}
+
+/** The same for a statement on several tables, which returns its counts as `rows_1`, …. */
+export async function exactlyAll(
+  trx: Trx,
+  fitted: FittedRule,
+  statement: RawBuilder<Record<string, string>>,
+  counts: readonly number[],
+): Promise<void> {
+  const { rows } = await statement.execute(trx)
+  for (const [at, count] of counts.entries()) {
+    requireCount(fitted, Number(rows[0]?.[`rows_${at + 1}`] ?? 0), count)
+  }
+}
+
+function requireCount(fitted: FittedRule, reached: number, rows: number): void {
+  if (reached === rows) return
+  const said = `a statement reached ${reached} rows where ${rows} were decided`
   if (fitted.triggers.length === 0) throw new Bug(`${said}; the batch was rolled back`)
   throw new RefusedError(`rule ${fitted.rule.id}: ${said}`, { remedy: remedyFor(fitted) })
 }
@@ -60,6 +78,23 @@ export async function proveFloors(trx: Trx, { rule, table, children }: FittedRul
     throw new RefusedError(
       `rule ${rule.id}: fewer than ${keepAtLeast} rows of ${printTable(name)} would be left, which is its floor`,
       { remedy: 'the batch was rolled back; see what else deletes rows of the table' },
+    )
+  }
+}
+
+/** A trigger can restore the link while PostgreSQL reports that the row was updated. */
+export async function proveDetached(
+  trx: Trx,
+  fitted: FittedRule,
+  detached: readonly Detaching[],
+): Promise<void> {
+  for (const { child, key, keys } of detached) {
+    if (!fitted.triggers.some((fired) => sameTable(fired.table, child.table))) continue
+    const { rows } = await statements.countAttached(child, key, keys).execute(trx)
+    if (rows[0]?.rows === '0') continue
+    throw new RefusedError(
+      `rule ${fitted.rule.id}: ${rows[0]?.rows ?? '?'} rows of ${printTable(child.table)} still had the link that was set to null`,
+      { remedy: remedyFor(fitted) },
     )
   }
 }

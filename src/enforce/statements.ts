@@ -1,8 +1,12 @@
 /** The statements of a batch on governed tables, one function each. `row` is the governed row. */
 import { sql, type RawBuilder } from 'kysely'
-import { sameTable } from '../base/names.ts'
-import type { ForeignKey } from '../catalog/catalog.ts'
-import type { Child, FittedRule, GovernedRule } from '../catalog/fitted.ts'
+import {
+  isTangled,
+  type Child,
+  type FittedRule,
+  type GovernedRule,
+  type Referral,
+} from '../catalog/fitted.ts'
 import {
   bound,
   columnId,
@@ -20,15 +24,12 @@ import {
 import { hasUnlockedAbove, type LockedAbove } from '../hold/above.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { viewOf } from '../plan/due.ts'
-import { anyAmong, anyGoing, refersTo } from '../plan/going.ts'
 import { isActionable } from '../plan/hindrance.ts'
+import type { Asked } from '../plan/unit.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 
 /** Key columns of the rows that a set of given rows is found by. */
 export type Given = { readonly columns: readonly KeyColumn[]; readonly keys: readonly Key[] }
-
-/** Rows of the table that a foreign key refers to. */
-export type GivenParents = { readonly key: ForeignKey; readonly rows: Given }
 
 /**
  * Closes the table to changes of its shape, not to the application: no foreign key, trigger or
@@ -40,6 +41,11 @@ export function closeShape({ table, masks, rule }: GovernedRule): RawBuilder<unk
   const [mask] = masks
   if (rule.action.kind === 'purge' || mask === undefined) return closeChildShape(table)
   const column = sql.id(mask.column.name)
+  return sql`update ${tableId(table)} set ${column} = ${column} where (select false)`
+}
+
+export function closeDetachedShape({ table, foreignKeys }: Child): RawBuilder<unknown> {
+  const column = sql.id(foreignKeys[0]?.fromColumns[0] ?? '')
   return sql`update ${tableId(table)} set ${column} = ${column} where (select false)`
 }
 
@@ -92,58 +98,11 @@ export function lockActionable(
     for update of row skip locked`
 }
 
-/** Locks the rows of a child table that refer to the given rows, and returns their keys. */
-export function lockChildren(
-  child: Child,
-  given: readonly GivenParents[],
-): RawBuilder<Record<string, unknown>> {
-  return sql`${selectChildren(child, given)} for update of child skip locked`
-}
-
-/** Returns the keys of the rows of a child table that refer to the given rows. */
-export function selectChildren(
-  child: Child,
-  given: readonly GivenParents[],
-): RawBuilder<Record<string, unknown>> {
-  return sql`
-    select ${keyTexts(child.key, 'child')}
-    from ${tableId(child.table)} as child
-    where ${childOfGiven(given)}`
-}
-
-/** The rows that a child's foreign keys lead to, out of those that are known to go. */
-export function parentsAmong(
-  fitted: FittedRule,
-  child: Child,
-  known: { readonly keys: readonly Key[]; readonly children: ReadonlyMap<Child, readonly Key[]> },
-): readonly GivenParents[] {
-  return child.foreignKeys.map((key) => {
-    if (sameTable(key.to, fitted.table)) {
-      return { key, rows: { columns: fitted.key, keys: known.keys } }
-    }
-    const [parent, keys] =
-      [...known.children].find(([candidate]) => sameTable(candidate.table, key.to)) ?? []
-    return { key, rows: { columns: parent?.key ?? [], keys: keys ?? [] } }
-  })
-}
-
-function childOfGiven(given: readonly GivenParents[]): RawBuilder<boolean> {
-  return disjunction(
-    given.map(
-      ({ key, rows }) => sql`exists (
-        select from ${tableId(key.to)} as parent
-        join ${keySet(rows.columns, rows.keys)} as given on ${keyEquals(rows.columns, 'parent', 'given')}
-        where ${refersTo(key, 'child', 'parent')}
-      )`,
-    ),
-  )
-}
-
 /** What a batch holds locked beside the governed rows. */
 export type Locked = {
   /** How many related rows of each record, level by level. */
   readonly related: readonly LockedLevel[]
-  /** Keys of each child table's rows. */
+  /** Keys of the rows of each table that change with the governed rows. */
   readonly children: ReadonlyMap<Child, readonly Key[]>
   /** Rows above, on which a hold may come or go. */
   readonly above: readonly LockedAbove[]
@@ -160,18 +119,23 @@ export function decideAgain(
   keys: readonly Key[],
   locked: Locked,
 ): RawBuilder<Record<string, unknown>> {
-  const { table, key, children } = fitted
-  const view = viewOf(fitted, boundary)
-  const along = children.map(
-    (child) => sql`not ${anyGoing(view, child, (going) => isNotLocked(child, going, locked))}`,
-  )
+  const { table, key } = fitted
+  const unlocked: readonly Asked[] = [
+    ...[...locked.children].map(([along, rows]) => ({
+      along,
+      of: (row: string) => isNotAmong({ columns: along.key, keys: rows }, row),
+    })),
+    ...locked.above.map((each) => ({
+      along: each.from.along,
+      of: (row: string) => hasUnlockedAbove(each, row),
+    })),
+  ]
+  const together = isTangled(fitted)
+    ? [{ along: null, of: (row: string) => isNotAmong({ columns: key, keys }, row) }]
+    : []
   const conditions = [
-    isActionable(view),
-    ...along,
+    isActionable(viewOf(fitted, boundary), [...unlocked, ...together]),
     ...locked.related.map((_, at) => seesOnlyHeld(at)),
-    ...locked.above.map(
-      (each) => sql`not ${anyAmong(view, each.from.table, (held) => hasUnlockedAbove(each, held))}`,
-    ),
   ]
   return sql`
     select ${keyTexts(key, 'row')}
@@ -181,10 +145,10 @@ export function decideAgain(
     where ${conjunction(conditions)}`
 }
 
-function isNotLocked(child: Child, going: string, locked: Locked): RawBuilder<boolean> {
+/** True of a row that is none of the given ones. */
+export function isNotAmong({ columns, keys }: Given, row: string): RawBuilder<boolean> {
   return sql<boolean>`not exists (
-    select from ${keySet(child.key, locked.children.get(child) ?? [])} as locked_child
-    where ${keyEquals(child.key, going, 'locked_child')}
+    select from ${keySet(columns, keys)} as among where ${keyEquals(columns, row, 'among')}
   )`
 }
 
@@ -194,6 +158,46 @@ export function purgeRows(table: Child['table'], rows: Given): RawBuilder<unknow
     delete from ${tableId(table)} as row
     using ${keySet(rows.columns, rows.keys)} as given
     where ${keyEquals(rows.columns, 'row', 'given')}`
+}
+
+/**
+ * The same for tables that refer to each other in a circle: PostgreSQL looks at foreign keys at the
+ * end of a statement, when all of these rows are gone. Returns how many went of each, as `rows_1`, ….
+ */
+export function purgeCircle(
+  parts: readonly { readonly table: Child['table']; readonly rows: Given }[],
+): RawBuilder<Record<string, string>> {
+  const purged = parts.map(
+    ({ table, rows }, at) =>
+      sql`${sql.id(`purged_${at + 1}`)} as (${purgeRows(table, rows)} returning 1)`,
+  )
+  const counts = parts.map(
+    (_, at) =>
+      sql`(select count(*) from ${sql.id(`purged_${at + 1}`)})::text as ${sql.id(`rows_${at + 1}`)}`,
+  )
+  return sql`with ${sql.join(purged)} select ${sql.join(counts)}`
+}
+
+/** Sets the link of the given rows to null: they stay, and refer to nothing by it. */
+export function detachRows(child: Child, key: Referral, keys: readonly Key[]): RawBuilder<unknown> {
+  return sql`
+    update ${tableId(child.table)} as row
+    set ${sql.join(key.fromColumns.map((column) => sql`${sql.id(column)} = null`))}
+    from ${keySet(child.key, keys)} as given
+    where ${keyEquals(child.key, 'row', 'given')}`
+}
+
+/** Counts the given rows that still refer to something by the link. */
+export function countAttached(
+  child: Child,
+  key: Referral,
+  keys: readonly Key[],
+): RawBuilder<{ rows: string }> {
+  return sql`
+    select count(*)::text as rows
+    from ${tableId(child.table)} as row
+    join ${keySet(child.key, keys)} as given on ${keyEquals(child.key, 'row', 'given')}
+    where ${disjunction(key.fromColumns.map((column) => sql`${columnId('row', column)} is not null`))}`
 }
 
 /** Counts the given rows that are there. */

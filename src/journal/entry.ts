@@ -26,7 +26,8 @@ export type RunOutcome =
 /** Rows of one table acted on: in a batch for a child, in a run for every table. */
 export type TableRows = {
   readonly target: string
-  readonly action: Action
+  /** `detach`: rows that stay, whose link to a row acted on became null. */
+  readonly action: Action | 'detach'
   readonly rows: number
 }
 
@@ -103,20 +104,6 @@ export type EntryDraft =
       readonly rows: number
     }
   | HoldDraft
-  | KeysDraft
-  /** Nothing happened for a day: silence becomes visible. */
-  | { readonly type: 'heartbeat' }
-
-/**
- * A key comes into use, or takes the place of the one before: an entry key for the entries after
- * this one, a checkpoint key for checkpoints that cover this one. Signed by the key in use before.
- */
-export type KeysDraft = {
-  readonly type: 'keys'
-  readonly use: 'entry' | 'checkpoint'
-  /** Verifier key. */
-  readonly key: string
-}
 
 /** A hold placed or lifted: its number, case and scope. Never the key, the subject or the person. */
 export type HoldDraft = {

@@ -46,6 +46,7 @@ export function planRule(counted: Counted): PlannedRule {
     firstDayNotDue: boundary.firstDayNotDue,
     counts: census.counts,
     children: census.children,
+    references: census.references,
     oldestDueMonths: ageInMonths(census.dueDays?.oldest, boundary.today),
     medianDueMonths: ageInMonths(census.dueDays?.median, boundary.today),
     newestDueMonths: ageInMonths(census.dueDays?.newest, boundary.today),

@@ -1,6 +1,11 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
-import { printTable } from '../base/names.ts'
 import { tableId } from '../db/governed.ts'
+import {
+  countChildren,
+  countReferences,
+  type ChildRows,
+  type ReferenceRows,
+} from './census-references.ts'
 import { isInClass, type View } from './due.ts'
 import { lateness, sumOverdue, type Late, type Overdue } from './overdue.ts'
 import {
@@ -15,16 +20,7 @@ import {
   splitOf,
 } from './events.ts'
 import { countLeft } from './floors.ts'
-import { goesWithAny } from './going.ts'
-import {
-  isActionable,
-  isBlocked,
-  isDeciding,
-  isDone,
-  isHeld,
-  isKept,
-  isSuperseded,
-} from './hindrance.ts'
+import { isBlocked, isDeciding, isDone, isHeld, isKept, isSuperseded } from './hindrance.ts'
 import type { Law, Split } from './moment.ts'
 import type { PlannedFloor } from './plan.ts'
 
@@ -50,8 +46,10 @@ export type Verdict =
 
 export type Census = {
   readonly counts: Readonly<Record<Verdict, number>>
-  /** Rows of each `with_parent` table that would go along with the due rows. */
-  readonly children: readonly { readonly table: string; readonly rows: number }[]
+  /** Rows of other tables that change with the due rows. */
+  readonly children: readonly ChildRows[]
+  /** Every link to the rows of the rule, to the end of the graph, with what the policy says of it. */
+  readonly references: readonly ReferenceRows[]
   /** What the run would leave of each table that has a floor. */
   readonly floors: readonly PlannedFloor[]
   /** Start days of the due rows; null if none is due. They stay in this process: reports show ages. */
@@ -94,6 +92,7 @@ export async function takeCensus(db: QueryExecutorProvider, view: View): Promise
   return {
     counts,
     children,
+    references: await countReferences(db, view, counts),
     floors: await countLeft(db, view.fitted, { counts, children }),
     dueDays:
       due === undefined ? null : { oldest: due.oldest, median: due.median, newest: due.newest },
@@ -195,17 +194,4 @@ function verdictOf(view: View, law: Law): RawBuilder<unknown> {
       when ${isOpenRow(start, law)} then 'open'
       else 'running'
     end`
-}
-
-async function countChildren(db: QueryExecutorProvider, view: View): Promise<Census['children']> {
-  const { fitted } = view
-  const counted: { table: string; rows: number }[] = []
-  for (const child of fitted.children) {
-    const { rows } = await sql<{ rows: string }>`
-      select count(*)::text as rows
-      from ${tableId(child.table)} as child
-      where ${goesWithAny(view, child, 'child', isActionable(view))}`.execute(db)
-    counted.push({ table: printTable(child.table), rows: Number(rows[0]?.rows ?? 0) })
-  }
-  return counted
 }

@@ -10,7 +10,7 @@ type Sentences = {
   readonly missing: string
   readonly noRule: string
   readonly at: (instant: string) => string
-  readonly governed: (rule: ExplainedRule, isRoot: boolean) => string
+  readonly governed: (rule: ExplainedRule) => string
   readonly start: (rule: ExplainedRule) => string
   readonly end: (rule: ExplainedRule) => string
   readonly inTime: (rule: ExplainedRule) => string
@@ -27,10 +27,10 @@ const EN: Sentences = {
   missing: 'There is no such row now.',
   noRule: 'No rule reaches this record: nothing will ever be done to it.',
   at: (instant) => `As of ${instant}.`,
-  governed: (rule, isRoot) =>
-    isRoot
+  governed: (rule) =>
+    rule.along === null
       ? `The rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} it ${rule.keep} after the period started.`
-      : `It goes along with a row of ${rule.governs}, which the rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} ${rule.keep} after the period started.`,
+      : `${rule.along === 'purge' ? 'It goes along with' : 'It stays, and loses its link to'} a row of ${rule.governs}, which the rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} ${rule.keep} after the period started.`,
   start: (rule) =>
     rule.startDay === null
       ? `The period starts at ${rule.startsAt}, which gives no day.`
@@ -51,7 +51,9 @@ const EN: Sentences = {
     superseded: () => 'VERDICT: due. Another phase or rule acts on it instead.',
     kept: () => 'VERDICT: due, but spared: another rule that reaches it ends later.',
     blocked: (rule) =>
-      `VERDICT: due, but spared: rows of ${list(rule.blockedBy)} still refer to it, and have a rule of their own.`,
+      rule.blockedBy.length > 0
+        ? `VERDICT: due, but spared: rows of ${list(rule.blockedBy)} that stay still refer to it.`
+        : 'VERDICT: due, but spared: it would have to go at once with rows that stay.',
     deciding: (rule) =>
       `VERDICT: due, but spared: it still decides for ${list(rule.decidesFor)}, which has yet to act.`,
     done: () => 'VERDICT: anonymised before; nothing is left to do.',
@@ -79,10 +81,10 @@ const FR: Sentences = {
   missing: "Cette ligne n'existe pas actuellement.",
   noRule: "Aucune règle n'atteint cet enregistrement : rien ne lui sera jamais fait.",
   at: (instant) => `Au ${instant}.`,
-  governed: (rule, isRoot) =>
-    isRoot
+  governed: (rule) =>
+    rule.along === null
       ? `La règle ${rule.action === 'purge' ? 'le supprime' : "l'anonymise"} ${duration(rule.keep)} après le début du délai.`
-      : `Il part avec une ligne de ${rule.governs}, que la règle ${rule.action === 'purge' ? 'supprime' : 'anonymise'} ${duration(rule.keep)} après le début du délai.`,
+      : `${rule.along === 'purge' ? 'Il part avec' : 'Il reste, et perd son lien avec'} une ligne de ${rule.governs}, que la règle ${rule.action === 'purge' ? 'supprime' : 'anonymise'} ${duration(rule.keep)} après le début du délai.`,
   start: (rule) =>
     rule.startDay === null
       ? `Le délai part de ${rule.startsAt}, qui ne donne aucun jour.`
@@ -103,7 +105,9 @@ const FR: Sentences = {
     superseded: () => 'VERDICT : échu. Une autre phase ou règle agit à sa place.',
     kept: () => "VERDICT : échu, mais épargné : une autre règle qui l'atteint finit plus tard.",
     blocked: (rule) =>
-      `VERDICT : échu, mais épargné : des lignes de ${list(rule.blockedBy)} s'y réfèrent encore et ont leur propre règle.`,
+      rule.blockedBy.length > 0
+        ? `VERDICT : échu, mais épargné : des lignes de ${list(rule.blockedBy)}, qui restent, s'y réfèrent encore.`
+        : 'VERDICT : échu, mais épargné : il devrait partir avec des lignes qui restent.',
     deciding: (rule) =>
       `VERDICT : échu, mais épargné : il décide encore pour ${list(rule.decidesFor)}, qui n'a pas encore agi.`,
     done: () => 'VERDICT : déjà anonymisé ; il ne reste rien à faire.',
@@ -185,7 +189,7 @@ function ruleLines(
     `${rule.rule}: ${rule.title}`,
     ...(rule.source === null ? [] : [rule.source]),
     ...(rule.phase === null ? [] : [say.phase(rule)]),
-    say.governed(rule, rule.governs === explanation.table),
+    say.governed(rule),
     ...(rule.pseudonymises.length > 0 ? [say.pseudonymised(list(rule.pseudonymises))] : []),
     ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
     ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),

@@ -2,7 +2,7 @@
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable, sameTable } from '../base/names.ts'
 import type { Table } from '../catalog/catalog.ts'
-import type { Child, FittedRule } from '../catalog/fitted.ts'
+import { isTangled, type Child, type FittedRule } from '../catalog/fitted.ts'
 import {
   keyEquals,
   keySet,
@@ -26,7 +26,7 @@ import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { anyGoing } from './going.ts'
 import { explainHolds, type ExplainedHold } from './explain-holds.ts'
-import { hindering } from './hindrance.ts'
+import { hindrancesOf, isTied } from './hindrance.ts'
 
 export type Explanation = {
   readonly table: string
@@ -65,8 +65,12 @@ export type ExplainedRule = {
   readonly mayGoFrom: string | null
   /** The last day on which it is in time; null if the rule says no `within`. */
   readonly inTimeUntil: string | null
-  /** Tables with rows of a rule of their own that still refer to the record. */
+  /** How the record changes with a row of `governs`; null if it is one itself. */
+  readonly along: 'purge' | 'detach' | null
+  /** Tables with rows that still refer to the record, or to rows that go along with it, and stay. */
   readonly blockedBy: readonly string[]
+  /** It has to go at once with other rows of `governs`, or of tables that go along, that stay. */
+  readonly tied: boolean
   /** Rules that read a period start or a link from the record and have yet to act; tables of rows it holds. */
   readonly decidesFor: readonly string[]
   /** Open holds that cover the record, due or not. */
@@ -93,7 +97,8 @@ export async function explainRecord(
   for (const fitted of found ? rules : []) {
     const roots = await rootsOf(db, fitted, request)
     for (const root of roots) {
-      explained.push(await explainUnder(db, fitted, root, { kind: 'instant', at }))
+      const said = await explainUnder(db, fitted, root, { kind: 'instant', at })
+      explained.push({ ...said, along: alongAs(fitted, table) })
     }
   }
   return { table: printTable(table), key: values.slice(0, key.length), found, at, rules: explained }
@@ -115,14 +120,23 @@ async function rootsOf(
   { table, key, values }: ExplainRequest,
 ): Promise<readonly Key[]> {
   if (sameTable(fitted.table, table)) return [values]
-  const child = fitted.children.find((candidate) => sameTable(candidate.table, table))
-  if (child === undefined) return []
+  const child = alongWith(fitted, table)
+  if (child === null) return []
   const view = viewOf(fitted, NO_BOUNDARY)
   const { rows } = await sql<Record<string, unknown>>`
     select ${keyTexts(fitted.key, 'row')}
     from ${tableId(fitted.table)} as row
     where ${isAbove(view, child, keySet(key, [values]))}`.execute(db)
   return rows.map((row) => readKey(row, fitted.key))
+}
+
+function alongWith({ children, detached }: FittedRule, table: Table): Child | null {
+  return [...children, ...detached].find((child) => sameTable(child.table, table)) ?? null
+}
+
+function alongAs(fitted: FittedRule, table: Table): ExplainedRule['along'] {
+  if (sameTable(fitted.table, table)) return null
+  return fitted.children.some((child) => sameTable(child.table, table)) ? 'purge' : 'detach'
 }
 
 /** Finding the parents of a row asks nothing about time. */
@@ -159,7 +173,7 @@ async function explainUnder(
   fitted: FittedRule,
   root: Key,
   cutoff: Cutoff,
-): Promise<ExplainedRule> {
+): Promise<Omit<ExplainedRule, 'along'>> {
   const { rule, key } = fitted
   const boundary = await readBoundary(db, fitted, cutoff)
   const view = viewOf(fitted, boundary)
@@ -204,7 +218,7 @@ async function explainUnder(
     retentionEnd: row?.retention_end ?? null,
     mayGoFrom: row?.may_go_from ?? null,
     inTimeUntil: row?.in_time_until ?? null,
-    ...(await hindrancesOf(db, view, isRoot)),
+    ...(await hindrancesFound(db, view, isRoot)),
     holds: await explainHolds(db, view, isRoot),
   }
 }
@@ -218,12 +232,12 @@ function startOf({ rule: { start, table } }: FittedRule): string {
   return start.sources.map((source) => `${printTable(source.table)}.${source.column}`).join(', ')
 }
 
-async function hindrancesOf(
+async function hindrancesFound(
   db: QueryExecutorProvider,
   view: View,
   isRoot: RawBuilder<unknown>,
-): Promise<Pick<ExplainedRule, 'blockedBy' | 'decidesFor'>> {
-  const { blockers, readers, holding } = hindering(view)
+): Promise<Pick<ExplainedRule, 'blockedBy' | 'tied' | 'decidesFor'>> {
+  const { blockers, readers, holding } = hindrancesOf(view)
   const holds = async (condition: RawBuilder<unknown>): Promise<boolean> => {
     const { rows } = await sql`
       select 1 from ${tableId(view.fitted.table)} as row
@@ -235,5 +249,6 @@ async function hindrancesOf(
   const decidesFor = new Set<string>()
   for (const { name, condition } of [...readers, ...holding])
     if (await holds(condition)) decidesFor.add(name)
-  return { blockedBy: [...blockedBy], decidesFor: [...decidesFor] }
+  const tied = isTangled(view.fitted) && (await holds(isTied(view)))
+  return { blockedBy: [...blockedBy], tied, decidesFor: [...decidesFor] }
 }

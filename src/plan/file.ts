@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { Json } from '../base/canonical.ts'
 import { ConfigError, RefusedError } from '../base/errors.ts'
 import { APPROVAL_STATES } from './approval.ts'
+import { REFERENCE_KINDS } from '../policy/policy.ts'
 import { planDigest, REFUSALS, type Plan } from './plan.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields do not raise it. */
@@ -11,7 +12,20 @@ const SCHEMA_VERSION = 1
 const count = z.int().min(0)
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
-const childRows = z.array(z.strictObject({ table: z.string(), rows: count })).readonly()
+const childRows = z
+  .array(z.strictObject({ table: z.string(), action: z.enum(['purge', 'detach']), rows: count }))
+  .readonly()
+const referenceRows = z
+  .array(
+    z.strictObject({
+      from: z.string(),
+      to: z.string(),
+      key: z.string(),
+      as: z.enum(REFERENCE_KINDS),
+      rows: count,
+    }),
+  )
+  .readonly()
 
 const remarks = z
   .array(z.strictObject({ code: z.string(), message: z.string(), remedy: z.string().nullable() }))
@@ -44,6 +58,7 @@ const plannedRule = z.strictObject({
     outside: count,
   }),
   children: childRows,
+  references: referenceRows,
   oldestDueMonths: count.nullable(),
   medianDueMonths: count.nullable(),
   newestDueMonths: count.nullable(),

@@ -1,28 +1,29 @@
-/** The rows that go along with a governed row: those of its `with_parent` tables, at any depth. */
+/** The rows that a batch changes beside a governed row: those that go along, and those detached from them. */
 import { sql, type RawBuilder } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { sameTable, type TableName } from '../base/names.ts'
-import type { ForeignKey } from '../catalog/catalog.ts'
-import type { Child, FittedRule } from '../catalog/fitted.ts'
-import { columnId, conjunction, disjunction, tableId, type KeyColumn } from '../db/governed.ts'
+import { isTangled, type Child, type FittedRule, type Referral } from '../catalog/fitted.ts'
+import { conjunction, disjunction, tableId, type KeyColumn } from '../db/governed.ts'
 import { alias, type View } from './due.ts'
+import { refersTo } from './refer.ts'
+import { anyInUnit, isMember, seedOf, unitOf } from './unit.ts'
 
-/** Asks `condition` of the row itself, or of every row of a child table that goes along with it. */
+/** Asks `condition` of the row itself (null), or of every row of a table that changes with it. */
 export function anyAmong(
   view: View,
-  on: TableName,
+  along: Child | null,
   condition: (row: string) => RawBuilder<unknown>,
 ): RawBuilder<unknown> {
-  if (sameTable(on, view.fitted.table)) return condition(view.row)
-  return anyGoing(view, childOf(view.fitted, on), condition)
+  return along === null ? condition(view.row) : anyGoing(view, along, condition)
 }
 
-/** True if `condition` holds of any row of the child table that goes along with the row. */
+/** True if `condition` holds of any row of the table that goes along with the row, or is detached. */
 export function anyGoing(
   view: View,
   child: Child,
   condition: (going: string) => RawBuilder<unknown>,
 ): RawBuilder<boolean> {
+  if (isTangled(view.fitted)) return anyTangled(view, child, condition)
   const going = alias(view, 'going_0')
   return disjunction(
     pathsTo(view.fitted, child).map(
@@ -35,10 +36,76 @@ export function anyGoing(
   )
 }
 
-/** True of the child's row `going` that goes along with a row of the governed table that `matches`. */
-export function goesWithAny(
+function anyTangled(
   view: View,
   child: Child,
+  condition: (going: string) => RawBuilder<unknown>,
+): RawBuilder<boolean> {
+  const { fitted } = view
+  if (fitted.children.includes(child)) {
+    return anyInUnit(view, [{ along: child, of: condition }], false)
+  }
+  const unit = unitOf(view, seedOf(fitted, view.row))
+  const going = alias(view, 'going_0')
+  return disjunction(
+    child.foreignKeys.map(
+      (key) => sql`exists (
+        with recursive ${unit}
+        select from ${referring(view, key, child, going)} and ${condition(going)}
+      )`,
+    ),
+  )
+}
+
+/** `from … where`: rows of the unit, and the rows `going` that refer to them by `key`. */
+function referring(
+  view: View,
+  key: Referral,
+  child: Pick<Child, 'table'>,
+  going: string,
+): RawBuilder<unknown> {
+  const above = alias(view, 'above_0')
+  return sql`${sql.id(alias(view, 'unit'))}
+    join ${tableId(key.to)} as ${sql.id(above)} on ${isMember(view, alongOf(view.fitted, key.to), above)}
+    join ${tableId(child.table)} as ${sql.id(going)} on ${refersTo(key, going, above)}
+    where true`
+}
+
+/** Counts the rows that refer to rows which go along with, or are, a row that `matches`. */
+export function countReferring(
+  view: View,
+  from: Pick<Child, 'table' | 'foreignKeys'>,
+  matching: RawBuilder<unknown>,
+  only: (referring: string) => RawBuilder<unknown> = () => sql`true`,
+): RawBuilder<{ rows: string }> {
+  const child = alias(view, 'child')
+  if (!isTangled(view.fitted)) {
+    return sql`
+      select count(*)::text as rows
+      from ${tableId(from.table)} as ${sql.id(child)}
+      where ${goesWithAny(view, from, child, matching)} and ${only(child)}`
+  }
+  const { fitted, row } = view
+  const above = alias(view, 'above_0')
+  const seed = sql`${seedOf(fitted, row)} from ${tableId(fitted.table)} as ${sql.id(row)} where ${matching}`
+  const refers = from.foreignKeys.map(
+    (key) => sql`exists (
+      select from ${sql.id(alias(view, 'unit'))}
+      join ${tableId(key.to)} as ${sql.id(above)} on ${isMember(view, alongOf(fitted, key.to), above)}
+      where ${refersTo(key, child, above)}
+    )`,
+  )
+  return sql`
+    with recursive ${unitOf(view, seed)}
+    select count(*)::text as rows
+    from ${tableId(from.table)} as ${sql.id(child)}
+    where ${disjunction(refers)} and ${only(child)}`
+}
+
+/** True of the row `going` that refers to a row which goes with one that `matches`, or is it. */
+function goesWithAny(
+  view: View,
+  child: Pick<Child, 'foreignKeys'>,
   going: string,
   matching: RawBuilder<unknown>,
 ): RawBuilder<boolean> {
@@ -61,16 +128,15 @@ export function goesWithAny(
   )
 }
 
-/** Foreign keys from a child's table up to the governed table, one after the other. */
-type Path = readonly [ForeignKey, ...ForeignKey[]]
+/** Links from a table up to the governed table, one after the other. */
+type Path = readonly [Referral, ...Referral[]]
 
 /** Every way up. Chains are joined, not nested, since PostgreSQL only turns one level into a join. */
-function pathsTo(fitted: FittedRule, child: Child): readonly Path[] {
-  return child.foreignKeys.flatMap((key): readonly Path[] =>
-    sameTable(key.to, fitted.table)
-      ? [[key]]
-      : pathsTo(fitted, childOf(fitted, key.to)).map((path): Path => [key, ...path]),
-  )
+function pathsTo(fitted: FittedRule, { foreignKeys }: Pick<Child, 'foreignKeys'>): readonly Path[] {
+  return foreignKeys.flatMap((key): readonly Path[] => {
+    const above = alongOf(fitted, key.to)
+    return above === null ? [[key]] : pathsTo(fitted, above).map((path): Path => [key, ...path])
+  })
 }
 
 /** The child's table as `going_0`, joined with the tables above it as `going_1`, `going_2`, …. */
@@ -82,35 +148,18 @@ function joined(view: View, child: Child, path: Path): RawBuilder<unknown> {
   return sql`${tableId(child.table)} as ${sql.id(alias(view, 'going_0'))}${sql.join(above, sql``)}`
 }
 
-function lastOf([first, ...rest]: Path): ForeignKey {
+function lastOf([first, ...rest]: Path): Referral {
   return rest.at(-1) ?? first
 }
 
-/** True where the row `from` refers to the row `to` by the foreign key. */
-export function refersTo(key: ForeignKey, from: string, to: string): RawBuilder<boolean> {
-  return conjunction(
-    key.fromColumns.map(
-      (column, position) =>
-        sql`${columnId(from, column)} = ${columnId(to, key.toColumns[position] ?? '')}`,
-    ),
-  )
-}
-
-/** True of two aliases that stand for one row. */
-export function sameRow(
-  key: readonly KeyColumn[],
-  one: string,
-  other: string,
-): RawBuilder<boolean> {
-  return conjunction(key.map(({ name }) => sql`${columnId(one, name)} = ${columnId(other, name)}`))
-}
-
-function childOf(fitted: FittedRule, name: TableName): Child {
+/** The table that goes along by this name; null if it is the governed one. */
+export function alongOf(fitted: FittedRule, name: TableName): Child | null {
+  if (sameTable(name, fitted.table)) return null
   const child = fitted.children.find((candidate) => sameTable(candidate.table, name))
-  invariant(child !== undefined, 'a foreign key leads to a table that does not go along')
+  invariant(child !== undefined, 'a link leads to a table that does not go along')
   return child
 }
 
 export function keyColumnsOf(fitted: FittedRule, name: TableName): readonly KeyColumn[] {
-  return sameTable(name, fitted.table) ? fitted.key : childOf(fitted, name).key
+  return alongOf(fitted, name)?.key ?? fitted.key
 }

@@ -1,6 +1,7 @@
 import { digestOf } from '../base/canonical.ts'
 import type { ApprovalState } from './approval.ts'
 import type { Limits } from '../policy/policy.ts'
+import type { ChildRows, ReferenceRows } from './census-references.ts'
 import type { Verdict } from './census.ts'
 
 /**
@@ -46,8 +47,10 @@ export type PlannedRule = {
   readonly today: string
   readonly firstDayNotDue: string
   readonly counts: Readonly<Record<Verdict, number>>
-  /** Rows that go along with the due rows, by table. */
-  readonly children: readonly { readonly table: string; readonly rows: number }[]
+  /** Rows that change with the due rows, by table. */
+  readonly children: readonly ChildRows[]
+  /** Every link to rows of the rule, to the end of the graph: what was declared, and how many rows. */
+  readonly references: readonly ReferenceRows[]
   /** Age of the longest due record in whole months since its period start; null if none is due. */
   readonly oldestDueMonths: number | null
   /** The same of the record in the middle, and of the one that became due last. */

@@ -1,5 +1,5 @@
 /** What a person should know of a rule's tables before approving it. A remark stops nothing. */
-import { printTable, type TableName } from '../base/names.ts'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
 import { columnOf, type Table } from '../catalog/catalog.ts'
 import { levelsOf, sourcesOf } from '../catalog/chain.ts'
 import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
@@ -63,18 +63,20 @@ function linksUnindexed(start: FittedStart, stored: Stored): readonly Remark[] {
 
 /** PostgreSQL looks for rows that refer to a purged one itself, once for each purged row. */
 function foreignKeysUnindexed(fitted: FittedRule, stored: Stored): readonly Remark[] {
-  const keys = [
-    ...fitted.children.flatMap(({ table, foreignKeys }) =>
-      foreignKeys.map((key) => ({ table, key })),
-    ),
-    ...fitted.blockers,
-  ]
-  return keys.flatMap(({ table, key }) =>
+  const { rule, table: governed, declared } = fitted
+  // A row that stays is not looked for, but what is detached from it is.
+  const sought = declared.filter(
+    ({ key, as }) =>
+      as !== 'own_rule' || rule.action.kind === 'purge' || !sameTable(key.to, governed),
+  )
+  return sought.flatMap(({ table, key }) =>
     unindexed(stored, {
       code: 'foreign_key_not_indexed',
       table,
       columns: key.fromColumns,
-      why: `each purged row of ${printTable(key.to)} makes PostgreSQL read the whole table (foreign key ${key.name})`,
+      why: key.logical
+        ? 'every plan and batch reads the whole table to find what refers to a record'
+        : `each purged row of ${printTable(key.to)} makes PostgreSQL read the whole table (foreign key ${key.name})`,
     }),
   )
 }

@@ -1,4 +1,5 @@
 import { WHY_NOT_APPROVED } from './approval.ts'
+import type { ReferenceKind } from '../policy/policy.ts'
 import { visible } from '../policy/visible.ts'
 import { rowsPlanned, willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 
@@ -87,7 +88,10 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ...said(counts.held, 'due but spared: held'),
     ...said(counts.superseded, 'due, and left to another phase or rule that acts on them instead'),
     ...said(counts.kept, 'due but spared: another rule that reaches them ends later'),
-    ...said(counts.blocked, 'due but spared: rows with a rule of their own still refer to them'),
+    ...said(
+      counts.blocked,
+      'due but spared: rows that stay still refer to them, or would have to go with them',
+    ),
     ...said(counts.deciding, 'due but spared: they still decide about other records'),
     ...said(counts.running, 'kept: their period runs'),
     ...said(counts.open, 'kept: still open'),
@@ -103,6 +107,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
       '  ',
     ),
     ...lines.flatMap((line) => wrap(line, '  ')),
+    ...referenceLines(rule),
     ...rule.floors.flatMap(({ table: floored, keepAtLeast, left }) =>
       wrap(`leaves ${number(left)} rows of ${floored}; the floor is ${number(keepAtLeast)}`, '  '),
     ),
@@ -130,8 +135,30 @@ function dueLines(rule: PlannedRule): readonly string[] {
     `${number(rule.counts.due)} due${ages(rule)}`,
     ...rule.children
       .filter(({ rows }) => rows > 0)
-      .map(({ table: child, rows }) => `${number(rows)} of ${child} go along`),
+      .map(({ table: child, action, rows }) =>
+        action === 'purge'
+          ? `${number(rows)} of ${child} go along`
+          : `${number(rows)} of ${child} stay, and lose their link`,
+      ),
   ]
+}
+
+/** The proof that nothing else goes: every link to the rows of the rule, to the end of the graph. */
+function referenceLines({ references }: PlannedRule): readonly string[] {
+  if (references.length === 0) return []
+  return [
+    '  references, to the end:',
+    ...references.flatMap(({ from, to, key, as, rows }) =>
+      wrap(`${from} to ${to} (${key}): ${as}, ${number(rows)} ${MEANING[as]}`, '    '),
+    ),
+  ]
+}
+
+const MEANING: Readonly<Record<ReferenceKind, string>> = {
+  with_parent: 'go along',
+  detach: 'stay and lose the link',
+  own_rule: 'refer to records whose period is over',
+  block: 'refer to records whose period is over, and keep them',
 }
 
 /** Ages and no dates: enough to see a period that counts from the wrong column. */

@@ -7,8 +7,13 @@ import type { Remark } from './plan.ts'
  * What the statements of a rule set off in the database: its triggers, and the functions of the
  * application that PostgreSQL calls by itself. Both run as the program's role.
  */
-export function setOffRemarks({ table, children, triggers }: FittedRule): readonly Remark[] {
-  const acted = [table, ...children.map((child) => child.table)]
+export function setOffRemarks({
+  table,
+  children,
+  detached,
+  triggers,
+}: FittedRule): readonly Remark[] {
+  const acted = [table, ...[...children, ...detached].map((each) => each.table)]
   return [
     ...triggers.map(({ table: on, trigger }) => ({
       code: 'trigger_fires',

@@ -1,6 +1,6 @@
 import { printTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
-import type { Coverage, Exemption, Policy, Rule } from './policy.ts'
+import { tablesAlong, type Coverage, type Exemption, type Policy, type Rule } from './policy.ts'
 
 /**
  * Finds exemptions of nothing: what was exempt twice, is out of scope, or has a rule after all. With
@@ -71,8 +71,8 @@ function unanswered(
 function claimsOf(rules: readonly Rule[]): ReadonlyMap<string, string> {
   const claims = new Map<string, string>()
   for (const rule of rules) {
-    for (const { table, as } of rule.references) {
-      if (as === 'with_parent') claims.set(printTable(table), `goes along under rule ${rule.id}`)
+    for (const table of tablesAlong(rule)) {
+      claims.set(printTable(table), `goes along under rule ${rule.id}`)
     }
   }
   for (const rule of rules) claims.set(printTable(rule.table), `is governed by rule ${rule.id}`)

@@ -2,7 +2,7 @@
 import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { ruleDigest } from './digest.ts'
-import { columnsRead, type HoldSource, type Rule } from './policy.ts'
+import { columnsRead, tiesOf, type HoldSource, type Rule } from './policy.ts'
 
 /** Gives each rule the sources that may hold a row of it, and the digest that covers them. */
 export function withHolds(rules: readonly Rule[], sources: readonly HoldSource[]): readonly Rule[] {
@@ -36,13 +36,13 @@ export function tablesAsked(rule: Rule, rules: readonly Rule[]): readonly TableN
 /** The tables to which some rule says that `table` refers. */
 function tablesAbove(table: TableName, rules: readonly Rule[]): readonly TableName[] {
   return rules
-    .filter((rule) => rule.references.some((reference) => sameTable(reference.table, table)))
+    .filter((rule) => tiesOf(rule).some((tie) => sameTable(tie.table, table)))
     .flatMap((rule) => goingTables(rule).filter((going) => !sameTable(going, table)))
 }
 
 /** The governed table, and those whose rows change with its rows. */
 function goingTables(rule: Rule): readonly TableName[] {
-  const along = rule.references.filter(({ as }) => as !== 'own_rule')
+  const along = tiesOf(rule).filter(({ as }) => as === 'with_parent' || as === 'detach')
   return [rule.table, ...along.map(({ table }) => table)]
 }
 
@@ -88,7 +88,7 @@ export function idleCovers(
   rules: readonly Rule[],
   sources: readonly HoldSource[],
 ): readonly Problem[] {
-  const spoken = rules.flatMap((rule) => [rule.table, ...rule.references.map(({ table }) => table)])
+  const spoken = rules.flatMap((rule) => [rule.table, ...tiesOf(rule).map(({ table }) => table)])
   return sources.flatMap((source) =>
     source.covers
       .filter(({ table }) => !spoken.some((known) => sameTable(known, table)))

@@ -2,10 +2,12 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { checkCoverage } from './check-coverage.ts'
+import { checkReferences } from './check-references.ts'
+import { columnsDeciding, columnsOfLinks } from './deciding.ts'
 import { orderRules } from './order.ts'
 import { contradictions } from './check-within.ts'
-import { columnsRead, isSibling, sourcesOf, writtenId } from './policy.ts'
-import type { EventSource, Policy, Rule, RuleSource } from './policy.ts'
+import { isSibling, sourcesOf, writtenId } from './policy.ts'
+import type { Policy, Rule, RuleSource } from './policy.ts'
 
 /** A policy with its place. */
 type PlacedPolicy = { readonly value: Policy; readonly source: RuleSource }
@@ -23,8 +25,7 @@ export function checkSet(
     ...repeatedPolicies(policies),
     ...repeatedRules(rules),
     ...sourcesConfused(rules),
-    ...childrenClaimed(rules),
-    ...(incomplete ? [] : childrenWithoutRule(rules, exemptIn(policies))),
+    ...checkReferences(rules, exemptIn(policies), incomplete),
     ...decidingColumnsMasked(rules),
     ...contradictions(rules),
     ...checkCoverage(
@@ -76,56 +77,6 @@ function sourcesConfused(rules: readonly Rule[]): readonly Problem[] {
   )
 }
 
-function childrenClaimed(rules: readonly Rule[]): readonly Problem[] {
-  const governed = new Map(rules.map((rule) => [printTable(rule.table), rule]))
-  const claimed = new Map<string, Rule>()
-  return rules.flatMap((rule) =>
-    childrenOf(rule, 'with_parent').flatMap((child): readonly Problem[] => {
-      const table = printTable(child)
-      const own = governed.get(table)
-      if (own !== undefined) {
-        const at = placeOf(own.source, ['table'])
-        const message = `rows of ${table} have a rule of their own, ${own.id} at ${at}`
-        const remedy = 'write own_rule, or remove that rule'
-        return [
-          rule.source.problem(referencePath(child), { code: 'child_has_rule', message, remedy }),
-        ]
-      }
-      const other = claimed.get(table)
-      claimed.set(table, other ?? rule)
-      if (other === undefined || isSibling(other, rule)) return []
-      const at = placeOf(other.source, referencePath(child))
-      const message = `rows of ${table} already go with those of rule ${other.id} at ${at}`
-      const remedy = `give ${table} a rule of its own, and write own_rule in both`
-      return [
-        rule.source.problem(referencePath(child), { code: 'child_claimed_twice', message, remedy }),
-      ]
-    }),
-  )
-}
-
-/** An anonymised row stays: nothing waits for rows that somebody says need no rule. */
-function childrenWithoutRule(
-  rules: readonly Rule[],
-  exempt: ReadonlySet<string>,
-): readonly Problem[] {
-  const governed = new Set(rules.map((rule) => printTable(rule.table)))
-  return rules.flatMap((rule) =>
-    childrenOf(rule, 'own_rule').flatMap((child) => {
-      const name = printTable(child)
-      const stays = rule.action.kind === 'anonymise'
-      if (governed.has(name) || (stays && exempt.has(name))) return []
-      const message = `no rule governs ${name}: its rows would stay for ever`
-      const remedy = stays
-        ? 'write a rule for it, or with_parent, or exempt it under coverage'
-        : 'write a rule for it, or with_parent'
-      return [
-        rule.source.problem(referencePath(child), { code: 'child_without_rule', message, remedy }),
-      ]
-    }),
-  )
-}
-
 /** Tables that some policy exempts as a whole. */
 function exemptIn(policies: readonly PlacedPolicy[]): ReadonlySet<string> {
   const exempt = policies.flatMap(({ value }) => value.coverage?.exempt ?? [])
@@ -140,7 +91,7 @@ type Decision = { readonly rule: Rule; readonly role: string }
 function decidingColumnsMasked(rules: readonly Rule[]): readonly Problem[] {
   const deciding = new Map<string, Decision>()
   for (const rule of rules) {
-    for (const [table, columns, role] of columnsDeciding(rule)) {
+    for (const [table, columns, role] of [...columnsDeciding(rule), ...columnsOfLinks(rule)]) {
       for (const column of columns) {
         const name = columnName(table, column)
         if (!deciding.has(name)) deciding.set(name, { rule, role })
@@ -161,46 +112,8 @@ function decidingColumnsMasked(rules: readonly Rule[]): readonly Problem[] {
   })
 }
 
-/** Columns of a table, and what they are to a rule. */
-type Deciding = readonly (readonly [TableName, readonly string[], string])[]
-
-function columnsDeciding(rule: Rule): Deciding {
-  const where = [rule.table, columnsRead(rule.where), 'in the filter'] as const
-  if (rule.start.kind === 'column') {
-    return [where, [rule.table, [rule.start.column], 'the period start']]
-  }
-  const { sources, own, none } = rule.start
-  return [
-    where,
-    ...sources.flatMap((source) => sourceDeciding(rule, source)),
-    [rule.table, own.map(({ column }) => column), 'the period start'],
-    [rule.table, typeof none === 'object' ? [none.use.column] : [], 'the period start'],
-  ]
-}
-
-function sourceDeciding(rule: Rule, { table, column, hops, by, open }: EventSource): Deciding {
-  const tables = [table, ...hops.map((hop) => hop.table)]
-  const steps = [...hops, { table: rule.table, links: by }]
-  return [
-    [table, [column], 'the period start'],
-    ...steps.flatMap((step, at): Deciding => [
-      [tables[at] ?? table, step.links.map((link) => link.source), 'a link'],
-      [step.table, step.links.map((link) => link.own), 'a link'],
-    ]),
-    [table, columnsRead(open), 'in the open filter'],
-  ]
-}
-
 function columnName(table: TableName, column: string): string {
   return JSON.stringify([table.schema, table.name, column])
-}
-
-function childrenOf(rule: Rule, as: 'own_rule' | 'with_parent'): readonly TableName[] {
-  return rule.references.filter((reference) => reference.as === as).map(({ table }) => table)
-}
-
-function referencePath(table: TableName): readonly string[] {
-  return ['references', printTable(table)]
 }
 
 function placeOf(source: RuleSource, path: readonly (string | number)[]): string {

@@ -9,6 +9,7 @@ import type {
   Floor,
   HoldSource,
   Hop,
+  LogicalLink,
   Policy,
   Rule,
   Start,
@@ -60,12 +61,23 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
       ),
     }),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
+    ...(rule.logical.length > 0 && { logical: asSet(rule.logical.map(logicalJson)) }),
     ...(rule.holds.length > 0 && { holds: asSet(rule.holds.map(holdJson)) }),
   }
 }
 
 function floorJson({ table, keepAtLeast, minimumAge }: Floor): Json {
   return { table: { ...table }, keepAtLeast, minimumAge: minimumAge && { ...minimumAge } }
+}
+
+function logicalJson({ table, to, by, where, as }: LogicalLink): Json {
+  return {
+    table: { ...table },
+    to: { ...to },
+    by: asSet(by.map((link): Json => ({ ...link }))),
+    where: where && conditionJson(where),
+    as,
+  }
 }
 
 function holdJson(hold: HoldSource): Json {

@@ -1,18 +1,14 @@
 import { z } from 'zod'
 import { ConditionShape, readCondition } from './condition.ts'
-import { readEntries } from './entries.ts'
-import { isMapping, quote, refuse, refuseKind } from './fault.ts'
-import type { Read } from './fault.ts'
 import { CoverageDocument } from './document-coverage.ts'
 import { DatabaseDocument, FloorDocument, LimitsDocument } from './document-guards.ts'
 import { HoldSourceDocument, Subject } from './document-holds.ts'
-import { Day, Id, Table, Text, Zone, mapping, repeated } from './document-parts.ts'
+import { Day, Id, Table, Text, Zone, mapping } from './document-parts.ts'
+import { Logical, References } from './document-references.ts'
 import { field, readSchedule, readSentinels } from './fields.ts'
-import { readTable } from './name.ts'
 import { StartDocument } from './document-start.ts'
 import { tableShapes } from './document-table.ts'
 import { PeriodText, Then } from './document-then.ts'
-import type { Reference } from './policy.ts'
 
 const Filter = field(readCondition, ConditionShape)
 const Days = z.array(z.string())
@@ -77,9 +73,8 @@ export const RuleDocument = mapping({
   ),
   // oxlint-disable-next-line unicorn/no-thenable -- a word of the language, and never a function
   then: Then.describe('What becomes of a record that is due: one action, or a list of phases.'),
-  references: field(readReferences, z.record(z.string(), z.enum(['own_rule', 'with_parent'])))
-    .optional()
-    .describe('Each table with a foreign key to this one: with_parent goes along, own_rule first.'),
+  references: References.optional(),
+  logical: Logical.optional(),
   ...tableShapes,
   ...inheritable,
   ...shared,
@@ -122,18 +117,3 @@ export const PolicyDocument = mapping({
 
 export type PolicyHeader = z.output<typeof PolicyHeader>
 export type RuleDocument = z.output<typeof RuleDocument>
-
-function readReferences(raw: unknown): Read<readonly Reference[]> {
-  if (!isMapping(raw)) return refuseKind('a mapping of tables', raw)
-  const read = readEntries(raw, readTable, readReference, (table, as) => ({ table, as }))
-  if (read.value === undefined) return read
-  const faults = repeated(Object.keys(raw), (key) => JSON.stringify(readTable(key).value))
-  return faults.length > 0 ? { faults } : read
-}
-
-function readReference(raw: unknown): Read<Reference['as']> {
-  if (raw === 'own_rule' || raw === 'with_parent') return { value: raw }
-  if (typeof raw !== 'string') return refuseKind('own_rule or with_parent', raw)
-  const message = `${quote(raw)} is neither own_rule nor with_parent`
-  return refuse('unknown_value', message, 'with_parent rows go along; own_rule rows go first')
-}

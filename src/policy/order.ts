@@ -1,6 +1,6 @@
 import { printTable } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
-import { isSibling, tablesRead, type Rule } from './policy.ts'
+import { isSibling, tablesAlong, tablesRead, tiesOf, type Rule } from './policy.ts'
 
 /** Why one rule must act before another. */
 type Before = { readonly earlier: Rule; readonly later: Rule; readonly because: string }
@@ -48,7 +48,7 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
   }
   return rules.flatMap((later) => {
     const purged = purgedTables(later)
-    const awaited = later.action.kind === 'purge' ? later.references : []
+    const awaited = later.action.kind === 'purge' ? tiesOf(later) : []
     return [
       ...purged.flatMap((table) =>
         (readers.get(table) ?? []).map((earlier) => {
@@ -71,9 +71,8 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
 
 /** The tables whose rows go when the rule acts; children go whatever becomes of their parent. */
 function purgedTables(rule: Rule): readonly string[] {
-  const children = rule.references.filter(({ as }) => as === 'with_parent')
   const own = rule.action.kind === 'purge' ? [printTable(rule.table)] : []
-  return [...own, ...children.map(({ table }) => printTable(table))]
+  return [...own, ...tablesAlong(rule).map((table) => printTable(table))]
 }
 
 function add<T>(map: Map<string, T[]>, key: string, value: T): void {

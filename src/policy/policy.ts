@@ -1,5 +1,5 @@
 import type { Problem } from '../base/problem.ts'
-import type { TableName } from '../base/names.ts'
+import { printTable, type TableName } from '../base/names.ts'
 import type { Strategy } from './strategy.ts'
 
 /**
@@ -86,6 +86,7 @@ export type Rule = {
   readonly sentinels: Sentinels
   readonly action: Action
   readonly references: readonly Reference[]
+  readonly logical: readonly LogicalLink[]
   /** `only`: the rule speaks of the table's own rows, and not of those that inherit from it. */
   readonly inheritance: 'only' | null
   /** Triggers that the author knows to fire when the rule acts. */
@@ -232,11 +233,27 @@ export type Action =
 export type Mask = { readonly column: string; readonly strategy: Strategy }
 
 /**
- * What becomes of the rows of a table that has a foreign key to the governed table, or to a
- * `with_parent` child of it: `with_parent` rows go with their parent, child first; with `own_rule`
- * a parent to be purged waits until no child is left.
+ * What becomes of rows that refer to a row of the rule, or to one that goes along with it.
+ * `with_parent` rows go along, child first; `detach` rows stay, and their link is set to null; with
+ * `block` the row that they refer to stays; with `own_rule` one to be purged waits until none is left.
  */
-export type Reference = { readonly table: TableName; readonly as: 'own_rule' | 'with_parent' }
+export const REFERENCE_KINDS = ['own_rule', 'with_parent', 'block', 'detach'] as const
+export type ReferenceKind = (typeof REFERENCE_KINDS)[number]
+
+/** The rows of a table that has a foreign key to the governed table, or to one that goes along. */
+export type Reference = { readonly table: TableName; readonly as: ReferenceKind }
+
+/** Rows that refer to others by columns of the application's making, without a foreign key. */
+export type LogicalLink = {
+  readonly table: TableName
+  /** The table they refer to: the governed one, or one that goes along. */
+  readonly to: TableName
+  /** `source` column of `table` equals `own` column of `to`. */
+  readonly by: readonly Link[]
+  /** Which rows of `table` the link is in; null: all. */
+  readonly where: Condition | null
+  readonly as: ReferenceKind
+}
 
 /** A trigger by its table and its own name. */
 export type TriggerName = { readonly table: TableName; readonly name: string }
@@ -306,4 +323,31 @@ export function tablesRead(rule: Pick<Rule, 'start'>): readonly TableName[] {
     ...hops.map((hop) => hop.table),
     ...(via === null ? [] : [via]),
   ])
+}
+
+/** A table of which a rule says what becomes of its rows, and where it says so. */
+export type Tie = Reference & {
+  /** Of a logical link, which rows of the table it is in. */
+  readonly where: Condition | null
+  readonly place: Place
+}
+
+/** What the rule says of rows that refer to its own, by foreign keys and without. */
+export function tiesOf({
+  references,
+  logical,
+}: Pick<Rule, 'references' | 'logical'>): readonly Tie[] {
+  return [
+    ...references.map((each) => ({
+      ...each,
+      where: null,
+      place: ['references', printTable(each.table)],
+    })),
+    ...logical.map(({ table, as, where }, at) => ({ table, as, where, place: ['logical', at] })),
+  ]
+}
+
+/** The tables whose rows go along with the rows of the rule. */
+export function tablesAlong(rule: Pick<Rule, 'references' | 'logical'>): readonly TableName[] {
+  return tiesOf(rule).flatMap(({ table, as }) => (as === 'with_parent' ? [table] : []))
 }

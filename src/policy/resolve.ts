@@ -50,6 +50,9 @@ export function resolveRule(
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),
     references: document.references ?? [],
+    logical: (document.logical ?? []).map(({ table, to, by, where, as }) => {
+      return { table, to: to ?? document.table, by, where: where ?? null, as }
+    }),
     inheritance: document.inheritance ?? null,
     triggers: (document.triggers?.acknowledge ?? []).map(({ table, name }) => {
       return { table: table ?? document.table, name }

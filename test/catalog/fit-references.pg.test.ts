@@ -43,7 +43,7 @@ async function problems(table: string, references: string): Promise<readonly str
 }
 
 function undeclared(name: string, parent: string, key: string): string {
-  return `reference_undeclared: ${name} refers to ${parent} (foreign key ${key}) and is not declared > add \`${name}: own_rule\` (its rows have a rule of their own) or \`${name}: with_parent\` (they go along)`
+  return `reference_undeclared: ${name} refers to ${parent} (foreign key ${key}) and is not declared > add \`${name}: own_rule\` (its rows have a rule of their own), \`with_parent\` (they go along), \`detach\` (their link becomes null) or \`block\` (the record stays)`
 }
 
 test('a rule is refused that is silent about a table that refers to its own', async () => {
@@ -108,13 +108,13 @@ test('rows with a rule of their own hinder a purge, and not an anonymisation', a
 
 test('a reference without a foreign key is refused, so that nobody relies on it', async () => {
   expect(await problems('crm.stray', '{ crm.contract: with_parent }')).toEqual([
-    'crm.yaml:11:33 reference_unused: crm.contract has no foreign key to crm.stray or to a table that goes along > remove it',
+    'crm.yaml:11:33 reference_unused: crm.contract has no foreign key to crm.stray or to a table that goes along > remove it, or declare the link under `logical`',
   ])
 })
 
 test('a foreign key that is not enforced is refused: rows could appear while their parent goes', async () => {
   const refused = (name: string) =>
-    `foreign_key_not_enforced: foreign key ${name}_house_id_fkey of crm.${name} is not enforced: rows could appear while their parent goes > validate it and enable its triggers, or drop it`
+    `foreign_key_not_enforced: foreign key ${name}_house_id_fkey of crm.${name} is not enforced: rows could appear while their parent goes > validate it and enable its triggers, or drop it and declare the link under \`logical\``
   expect(
     await problems('crm.house', '{ crm.unchecked: with_parent, crm.asleep: with_parent }'),
   ).toEqual([`crm.yaml:11:59 ${refused('asleep')}`, `crm.yaml:11:34 ${refused('unchecked')}`])
@@ -132,9 +132,18 @@ test('a child is as governable as the table of a rule', async () => {
   ])
 })
 
-test('tables that refer to each other have no child that is first', async () => {
-  expect(await problems('crm.hen', '{ crm.egg: with_parent, crm.chick: with_parent }')).toEqual([
-    'crm.yaml:11:17 references_cycle: crm.egg, crm.chick refer to each other or to themselves: no child is first > this version follows with_parent through trees only; give one of them a rule of its own',
+test('tables that refer to each other go along together', async () => {
+  const [rule] = await fitting.fitted(
+    purgeRule('crm.hen', '    references: { crm.egg: with_parent, crm.chick: with_parent }\n'),
+  )
+  expect(
+    rule?.children.map(({ table, foreignKeys }) => [
+      table.name,
+      ...foreignKeys.map((key) => key.to.name),
+    ]),
+  ).toEqual([
+    ['egg', 'hen', 'chick'],
+    ['chick', 'egg'],
   ])
 })
 

@@ -48,7 +48,6 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
   journal: [
     'checkpoint.ts',
     'entry.ts',
-    'follow.ts',
     'merkle.ts',
     'note.ts',
     'render.ts',

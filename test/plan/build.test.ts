@@ -31,6 +31,7 @@ function planned(
   const census: Census = {
     counts: { ...zero(), ...counts },
     children: [],
+    references: [],
     floors: [],
     dueDays: null,
     overdue: null,
@@ -63,7 +64,9 @@ test.for([
   [{}, 0, null],
   [{ due: 10, outside: 90 }, 0, null],
 ] as const)('a limit refuses the whole rule: %o and %i children', ([counts, children, code]) => {
-  const rule = planned(LIMITS, counts, { children: [{ table: 'crm.note', rows: children }] })
+  const rule = planned(LIMITS, counts, {
+    children: [{ table: 'crm.note', action: 'purge', rows: children }],
+  })
   expect(rule.refusal?.code ?? null).toBe(code)
   expect(rule.counts.due).toBe('due' in counts ? counts.due : 0)
 })

@@ -63,7 +63,9 @@ test('no value of a row is in the text or the file of a plan', async () => {
   const plan = await bed.plan()
 
   expect(plan.rules.map(({ counts }) => counts.due + counts.deciding)).toEqual([1, 1])
-  expect(plan.rules.flatMap(({ children }) => children)).toEqual([{ table: 'crm.note', rows: 1 }])
+  expect(plan.rules.flatMap(({ children }) => children)).toEqual([
+    { table: 'crm.note', action: 'purge', rows: 1 },
+  ])
   const told = `${renderPlan(plan)}${renderPlanFile(plan)}`
   expect(CANARIES.filter((canary) => told.includes(canary))).toEqual([])
 })

@@ -11,7 +11,10 @@ const FULL = planWith({
     plannedRule({
       source: 'Privacy policy: ten years',
       action: 'anonymise',
-      children: [{ table: 'crm.note', rows: 3 }],
+      children: [{ table: 'crm.note', action: 'purge', rows: 3 }],
+      references: [
+        { from: 'crm.note', to: 'crm.contract', key: 'note_fk', as: 'with_parent', rows: 3 },
+      ],
       columns: [{ column: 'full_name', becomes: 'constant' }],
       refusal: { code: 'over_max_rows', message: '60000 rows would go' },
     }),
@@ -44,7 +47,11 @@ test('any plan is read back as it was made', () => {
     })
     .map(({ due, rows, child, ...names }) => {
       const plain = plannedRule(names)
-      return { ...plain, counts: { ...plain.counts, due }, children: [{ table: child, rows }] }
+      return {
+        ...plain,
+        counts: { ...plain.counts, due },
+        children: [{ table: child, action: 'purge' as const, rows }],
+      }
     })
   fc.assert(
     fc.property(fc.array(rule, { maxLength: 4 }), text, (rules, name) => {

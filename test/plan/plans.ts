@@ -31,6 +31,7 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
       outside: 0,
     },
     children: [],
+    references: [],
     oldestDueMonths: 61,
     medianDueMonths: 61,
     newestDueMonths: 61,

@@ -10,8 +10,8 @@ test('a plan reads like this', () => {
     rules: [
       plannedRule({
         children: [
-          { table: 'crm.note', rows: 1234 },
-          { table: 'crm.file', rows: 0 },
+          { table: 'crm.note', action: 'purge', rows: 1234 },
+          { table: 'crm.file', action: 'purge', rows: 0 },
         ],
         counts: { ...NOTHING, due: 1_200, blocked: 30, deciding: 2, running: 40_000, open: 7 },
       }),
@@ -60,7 +60,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 2892860d2c68
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 99ca46cf9075
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
@@ -72,7 +72,7 @@ test('a plan reads like this', () => {
         before 2021-11-22
       1 200 due, the oldest started 5 years 1 month ago
       1 234 of crm.note go along
-      30 due but spared: rows with a rule of their own still refer to them
+      30 due but spared: rows that stay still refer to them, or would have to go with them
       2 due but spared: they still decide about other records
       40 000 kept: their period runs
       7 kept: still open
@@ -131,7 +131,7 @@ const LONG = plannedRule({
   table: `${'s'.repeat(63)}.${'t'.repeat(63)}`,
   action: 'anonymise',
   counts: { ...NOTHING, due: 123_456_789, running: 987_654_321 },
-  children: [{ table: `${'s'.repeat(63)}.${'c'.repeat(63)}`, rows: 42_424_242 }],
+  children: [{ table: `${'s'.repeat(63)}.${'c'.repeat(63)}`, action: 'purge', rows: 42_424_242 }],
   columns: Array.from({ length: 40 }, (_, at) => ({
     column: `${'c'.repeat(60)}${at}`,
     becomes: 'nothing',

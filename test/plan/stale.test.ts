@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RefusedError } from '../../src/base/errors.ts'
-import type { Plan } from '../../src/plan/plan.ts'
+import type { Plan, PlannedRule } from '../../src/plan/plan.ts'
 import { approvedPart, refuseStale } from '../../src/plan/stale.ts'
 import { plannedRule, planWith } from './plans.ts'
 
@@ -19,7 +19,7 @@ function staleness(approved: Plan, plan: Plan, at = SOON): string | null {
   }
 }
 
-function rows(due: number, children: readonly { table: string; rows: number }[] = []): Plan {
+function rows(due: number, children: PlannedRule['children'] = []): Plan {
   const { counts } = plannedRule()
   return planWith({ rules: [plannedRule({ counts: { ...counts, due }, children })] })
 }
@@ -109,12 +109,14 @@ test('fewer due rows never make a plan stale', () => {
 })
 
 test('rows that go along are counted by table', () => {
-  const before = rows(100, [{ table: 'crm.note', rows: 20 }])
-  expect(staleness(before, rows(100, [{ table: 'crm.note', rows: 21 }]))).toBeNull()
-  expect(staleness(before, rows(100, [{ table: 'crm.note', rows: 22 }]))).toBe(
+  const before = rows(100, [{ table: 'crm.note', action: 'purge', rows: 20 }])
+  expect(
+    staleness(before, rows(100, [{ table: 'crm.note', action: 'purge', rows: 21 }])),
+  ).toBeNull()
+  expect(staleness(before, rows(100, [{ table: 'crm.note', action: 'purge', rows: 22 }]))).toBe(
     'the plan is stale: crm.note has 22 rows due, the plan saw 20',
   )
-  expect(staleness(rows(100), rows(100, [{ table: 'crm.note', rows: 1 }]))).toBe(
+  expect(staleness(rows(100), rows(100, [{ table: 'crm.note', action: 'purge', rows: 1 }]))).toBe(
     'the plan is stale: crm.note has 1 rows due, the plan saw 0',
   )
 })

@@ -2,13 +2,7 @@ import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
-import {
-  checkpointer,
-  loadConfigured,
-  openGoverned,
-  pseudonymKey,
-  type CliContext,
-} from '../context.ts'
+import { loadConfigured, openGoverned, pseudonymKey, type CliContext } from '../context.ts'
 
 /** `daemon`: the sidecar. */
 export function daemonCommand(context: CliContext): Command {
@@ -23,18 +17,6 @@ export function daemonCommand(context: CliContext): Command {
         db: connection.db,
         set,
         signer,
-        checkpointer: await checkpointer(
-          context,
-          { db: connection.db, signer, clock: context.clock },
-          ({ origin, size, root, note }) => {
-            context
-              .log()
-              .info(
-                { event: 'checkpoint', origin, size, root: root.toString('base64'), note },
-                'checkpoint',
-              )
-          },
-        ),
         pseudonyms: await pseudonymKey(context),
         clock: context.clock,
         log: context.log(),
