@@ -38,6 +38,7 @@ const plannedRule = z.strictObject({
   source: z.string().nullable(),
   digest,
   table: z.string(),
+  filtered: z.boolean(),
   action: z.enum(['purge', 'anonymise']),
   mode: z.enum(['report', 'enforce']),
   keep: z.string(),

@@ -103,7 +103,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
   return [
     ...wrap(`${rule.rule}: ${rule.title}${phaseOf(rule)}`, ''),
     ...wrap(
-      `${rule.table}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
+      `${rule.table}${rule.filtered ? '' : ', every row'}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
       '  ',
     ),
     ...lines.flatMap((line) => wrap(line, '  ')),
