@@ -1,5 +1,5 @@
 import { printTable } from '../base/names.ts'
-import { columnsRead } from '../policy/policy.ts'
+import { columnsRead, readingsOf } from '../policy/policy.ts'
 import { columnOf, type Column, type Table } from './catalog.ts'
 import { levelsOf, sourcesOf } from './chain.ts'
 import type { FittedRule, FittedSource } from './fitted.ts'
@@ -40,7 +40,11 @@ function placesOf(compared: Compared): readonly Place[] {
   const names = key.map(({ name }) => name)
   return [
     { table, columns: names, path: ['table'] },
-    ...columnsRead(rule.where).map((each) => ({ table, columns: [each], path: ['where', each] })),
+    ...readingsOf(rule.where, ['where']).flatMap(({ column, place, by }): readonly Place[] => {
+      // What SQL does with a document is not to compare it; that is tried (plan/where-sql.ts).
+      const isDocument = columnOf(table, column)?.baseType === 'json'
+      return by === 'sql' && isDocument ? [] : [{ table, columns: [column], path: place }]
+    }),
     ...sourcesOf(start).flatMap((source) => sourcePlaces(source, table)),
     ...together.map(({ fromColumns }) => ({
       table,

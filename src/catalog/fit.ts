@@ -1,7 +1,7 @@
 import { printTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
-import { columnsRead, tablesRead, tiesOf, type PolicySet, type Rule } from '../policy/policy.ts'
+import { readingsOf, tablesRead, tiesOf, type PolicySet, type Rule } from '../policy/policy.ts'
 import type { Catalog, Table } from './catalog.ts'
 import { tablesOf } from './chain.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
@@ -12,6 +12,7 @@ import { fitMasks, maskDigest } from './fit-masks.ts'
 import { readersOf } from './fit-readers.ts'
 import { fitReferences } from './fit-references.ts'
 import { fitSetOff } from './fit-set-off.ts'
+import { fitSoftDeleted } from './fit-soft-deleted.ts'
 import { fitStart } from './fit-start.ts'
 import { findColumn, findTable, fitKey, isGovernable, reportFor, type Report } from './fit-table.ts'
 import { isTangled, type FittedRule, type StartedRule } from './fitted.ts'
@@ -74,9 +75,10 @@ function fitRule(rule: Rule, fitting: Fitting): UnreadRule | undefined {
   const before = problems.length
   const key = fitKey(table, ['table'], report)
   for (const column of rule.subject) findColumn(table, column, ['subject'], report)
-  for (const column of columnsRead(rule.where)) {
-    findColumn(table, column, ['where', column], report)
+  for (const { column, place } of readingsOf(rule.where, ['where'])) {
+    findColumn(table, column, place, report)
   }
+  fitSoftDeleted(rule, table, report)
   const start = fitStart({ rule, table, catalog, report })
   const masks = fitMasks(rule, table, pseudonyms, report)
   const references = fitReferences({ rule, table, catalog, report, decided })

@@ -3,6 +3,7 @@ import type { Problem } from '../base/problem.ts'
 import type { Db } from '../db/connect.ts'
 import { bound } from '../db/governed.ts'
 import { saysRowRefused } from '../db/sqlstate.ts'
+import { tellsMovingDay } from '../policy/moving-day.ts'
 import type { Condition, Scalar } from '../policy/policy.ts'
 import { columnOf, type Column, type Table } from './catalog.ts'
 import { sourcesOf } from './chain.ts'
@@ -28,8 +29,18 @@ export async function checkLiterals(
   const problems: Problem[] = []
   for (const fitted of rules) {
     for (const literal of literalsOf(fitted)) {
-      if (await isReadable(db, literal)) continue
       const { column, text, path } = literal
+      if (isTime(column) && text !== null && tellsMovingDay(text)) {
+        problems.push(
+          fitted.rule.source.problem(path, {
+            code: 'value_moves',
+            message: `${JSON.stringify(text)} is another ${column.typeText} tomorrow`,
+            remedy: 'write the day; a period belongs into keep',
+          }),
+        )
+        continue
+      }
+      if (await isReadable(db, literal)) continue
       problems.push(
         fitted.rule.source.problem(path, {
           code: 'value_not_of_type',
@@ -40,6 +51,10 @@ export async function checkLiterals(
     }
   }
   return problems
+}
+
+function isTime({ baseType }: Column): boolean {
+  return ['date', 'timestamp', 'timestamptz', 'time', 'timetz'].includes(baseType)
 }
 
 async function isReadable(db: Db, { column, text }: Literal): Promise<boolean> {
@@ -86,6 +101,8 @@ function inCondition(condition: Condition, table: Table, path: Path): readonly L
     case 'not':
       return inCondition(condition.condition, table, path)
     case 'is_null':
+    case 'sql':
+    case 'soft_deleted':
       return []
     case 'equals':
     case 'compares':

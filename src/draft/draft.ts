@@ -1,5 +1,6 @@
 import { printName, printTable, sameTable, type TableName } from '../base/names.ts'
 import { rowKey, type Catalog, type Table } from '../catalog/catalog.ts'
+import { marksDeleted } from '../catalog/fit-soft-deleted.ts'
 import { firedBy } from '../catalog/trigger.ts'
 import { draftMasks, epochUnit, startCandidates, type DraftMask } from './guess-column.ts'
 
@@ -15,6 +16,8 @@ export type Draft = {
 export type DraftRule = {
   readonly id: string
   readonly table: Table
+  /** A column that marks rows as deleted, unless the period starts there; null: there is none. */
+  readonly softDeleted: string | null
   readonly start: DraftStart
   readonly keep: { readonly period: string; readonly why: string }
   /** Null: purge. */
@@ -138,6 +141,7 @@ function draftRule(start: Start, id: string, known: Known): DraftRule {
   return {
     id,
     table,
+    softDeleted: softDeletedOf(start),
     start,
     keep: draftPeriod(table),
     masks: masks?.every(({ kind }) => kind === 'keep') === true ? null : masks,
@@ -151,6 +155,11 @@ function draftRule(start: Start, id: string, known: Known): DraftRule {
       ),
     ],
   }
+}
+
+function softDeletedOf({ table, source, column }: Start): string | null {
+  const marks = table.columns.filter((each) => marksDeleted(each)).map(({ name }) => name)
+  return source === null && marks.includes(column) ? null : (marks[0] ?? null)
 }
 
 function firing(masks: readonly DraftMask[] | null) {

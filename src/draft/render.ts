@@ -72,11 +72,21 @@ function renderRule(rule: DraftRule): readonly string[] {
   return [
     `  - id: ${id}`,
     `    table: ${scalar(printTable(table))}`,
+    ...renderSoftDeleted(rule),
     ...renderStart(rule.start),
     `    keep: ${keep.period} # GUESS: ${keep.why}`,
     ...renderAction(rule),
     ...renderTriggers(rule),
     ...renderReferences(rule.references),
+  ]
+}
+
+function renderSoftDeleted({ softDeleted }: DraftRule): readonly string[] {
+  if (softDeleted === null) return []
+  const column = scalar(printName(softDeleted))
+  return [
+    '    # GUESS: rows that are marked as deleted, and the others; or `only` those, or `exclude` them.',
+    `    soft_deleted: { column: ${column}, rows: include }`,
   ]
 }
 

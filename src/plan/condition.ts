@@ -3,6 +3,7 @@ import { invariant } from '../base/errors.ts'
 import { columnOf, type Table } from '../catalog/catalog.ts'
 import { bound, columnId, conjunction, disjunction } from '../db/governed.ts'
 import type { Condition, Scalar } from '../policy/policy.ts'
+import { sqlFragment } from './sql-condition.ts'
 
 /**
  * The filter of a policy as SQL on the row `alias`. It may be null where a policy says false, which
@@ -29,9 +30,27 @@ export function matches(condition: Condition, table: Table, alias: string): RawB
       )
     case 'compares':
       return sql<boolean>`${columnId(alias, condition.column)} ${operators[condition.operator]} ${literal(condition.column, condition.value, table)}`
+    case 'sql':
+      return sqlFragment(condition.expression, alias)
+    case 'soft_deleted':
+      return isMarked(condition.column, condition.deleted, table, alias)
     default:
       return condition satisfies never
   }
+}
+
+/** A boolean says it, anything else by being there. */
+function isMarked(
+  name: string,
+  deleted: boolean,
+  table: Table,
+  alias: string,
+): RawBuilder<boolean> {
+  const column = columnId(alias, name)
+  if (columnOf(table, name)?.baseType === 'bool') {
+    return deleted ? sql<boolean>`${column} is true` : sql<boolean>`${column} is not true`
+  }
+  return deleted ? sql<boolean>`${column} is not null` : sql<boolean>`${column} is null`
 }
 
 const operators = { '<': sql`<`, '<=': sql`<=`, '>': sql`>`, '>=': sql`>=` } as const

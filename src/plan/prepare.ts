@@ -13,6 +13,7 @@ import type { Db } from '../db/connect.ts'
 import { orderRules } from '../policy/order.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
+import { checkWhereSql } from './where-sql.ts'
 
 export type Prepared = {
   readonly catalog: Catalog
@@ -32,7 +33,11 @@ export async function prepare(
 ): Promise<Prepared> {
   const catalog = await inspectFor(db, set)
   const fitted = valueOf(fitPolicies(set, catalog, pseudonyms))
-  const problems = [...(await checkLiterals(db, fitted)), ...(await checkPatterns(db, fitted))]
+  const problems = [
+    ...(await checkLiterals(db, fitted)),
+    ...(await checkPatterns(db, fitted)),
+    ...(await checkWhereSql(db, fitted)),
+  ]
   if (problems.length > 0) throw new PolicyError(problems)
   const findings = coverageFindings(set, await inspectScope(db, set))
   const powers = await inspectPowers(

@@ -6,6 +6,7 @@ import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
 import type { Storage } from '../catalog/inspect-storage.ts'
 import { quoted } from '../catalog/needs.ts'
 import type { Remark } from './plan.ts'
+import { sqlOf } from './where-sql.ts'
 
 /** A guess: less than this is read in a few hundredths of a second, with an index or without. */
 const WORTH_AN_INDEX = 8 * 1024 * 1024
@@ -15,11 +16,25 @@ type Stored = ReadonlyMap<string, Storage>
 /** The remarks on a rule; `stored` knows every table that the rule reaches. */
 export function remarksOn(fitted: FittedRule, stored: Stored): readonly Remark[] {
   return [
+    ...filteredBySql(fitted),
     ...nullableStart(fitted),
     ...startUnindexed(fitted, stored),
     ...linksUnindexed(fitted.start, stored),
     ...foreignKeysUnindexed(fitted, stored),
     ...unlogged(fitted, stored),
+  ]
+}
+
+/** A filter that no check of ours understands: somebody has to read it. */
+function filteredBySql({ rule }: FittedRule): readonly Remark[] {
+  const condition = sqlOf(rule.where)
+  if (condition === null) return []
+  return [
+    {
+      code: 'filtered_by_sql',
+      message: `SQL of the policy says which rows are meant: ${condition.text}`,
+      remedy: 'read it in review, and hold the count of rows outside of the class against it',
+    },
   ]
 }
 

@@ -3,7 +3,7 @@ import { printTable, sameTable, type TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { ruleDigest } from './digest.ts'
 import { comparePeriods, printPeriod } from './period.ts'
-import type { Floor, Rule } from './policy.ts'
+import { tablesAlong, type Floor, type Rule } from './policy.ts'
 
 /** Gives each rule the floors of the tables that it acts on, whichever file they stand in. */
 export function withFloors(rules: readonly Rule[], floors: readonly Floor[]): readonly Rule[] {
@@ -45,10 +45,5 @@ export function idleFloors(rules: readonly Rule[], floors: readonly Floor[]): re
 }
 
 function actsOn(rule: Rule, table: TableName): boolean {
-  return (
-    sameTable(rule.table, table) ||
-    rule.references.some(
-      (reference) => reference.as === 'with_parent' && sameTable(reference.table, table),
-    )
-  )
+  return [rule.table, ...tablesAlong(rule)].some((acted) => sameTable(acted, table))
 }

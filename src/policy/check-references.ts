@@ -110,6 +110,8 @@ function valuesAsked(where: Condition | null): ReadonlyMap<string, ReadonlySet<s
     case 'not':
     case 'is_null':
     case 'compares':
+    case 'sql':
+    case 'soft_deleted':
       return new Map()
     default:
       return where satisfies never

@@ -15,6 +15,7 @@ import type {
   Start,
   StartColumn,
 } from './policy.ts'
+import type { SqlExpression } from './sql-expression.ts'
 import { scalarJson, strategyJson } from './strategy.ts'
 
 type UndigestedRule = Omit<Rule, 'digest' | 'source'>
@@ -157,9 +158,38 @@ export function conditionJson(condition: Condition): Json {
     case 'compares':
       return { ...condition, value: scalarJson(condition.value) }
     case 'is_null':
+    case 'soft_deleted':
       return condition
+    case 'sql':
+      // Not the text: blanks and parentheses decide nothing.
+      return { kind: 'sql', expression: expressionJson(condition.expression) }
     default:
       return condition satisfies never
+  }
+}
+
+/** The order of what must hold together decides nothing, nor does that of alternatives. */
+function expressionJson(expression: SqlExpression): Json {
+  switch (expression.kind) {
+    case 'and':
+    case 'or':
+      return { kind: expression.kind, parts: asSet(expression.parts.map(expressionJson)) }
+    case 'operator': {
+      const { kind, operator, left, right } = expression
+      return { kind, operator, left: expressionJson(left), right: expressionJson(right) }
+    }
+    case 'call':
+      return { ...expression, given: expression.given.map(expressionJson) }
+    case 'minus':
+    case 'cast':
+    case 'not':
+    case 'is':
+      return { ...expression, of: expressionJson(expression.of) }
+    case 'column':
+    case 'constant':
+      return expression
+    default:
+      return expression satisfies never
   }
 }
 

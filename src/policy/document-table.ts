@@ -1,14 +1,28 @@
 /** Keys of a rule about what its table is: what inherits from it, and what fires when its rows change. */
 import { z } from 'zod'
-import { mapping } from './document-parts.ts'
+import { Column, mapping } from './document-parts.ts'
 import { below, quote, refuse, refuseKind } from './fault.ts'
 import type { Fault, Read } from './fault.ts'
 import { field } from './fields.ts'
 import { readTrigger } from './name.ts'
+import { readWhereSql } from './read-sql.ts'
 
 type Named = NonNullable<ReturnType<typeof readTrigger>['value']>
 
 export const tableShapes = {
+  where_sql: field(readWhereSql, z.string().min(1))
+    .optional()
+    .describe(
+      'One SQL condition on columns of the row, for what a filter cannot say; see reviews.',
+    ),
+  soft_deleted: mapping({
+    column: Column.describe('Boolean, date or timestamp; null means that the row is not deleted.'),
+    rows: z
+      .enum(['include', 'only', 'exclude'])
+      .describe('include: deleted or not; only: those that are deleted; exclude: the others.'),
+  })
+    .optional()
+    .describe('Which rows, where the application marks them as deleted instead of deleting them.'),
   inheritance: z
     .literal('only')
     .optional()

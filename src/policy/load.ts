@@ -5,6 +5,7 @@ import type { Parsed, Problem } from '../base/problem.ts'
 import { MOST_FILE_BYTES, parsePolicies } from './parse.ts'
 import type { PolicyFileText } from './parse.ts'
 import type { PolicySet } from './policy.ts'
+import { loadGrammar } from './sql-grammar.ts'
 
 /**
  * Loads the *.yaml and *.yml files of a folder, not of the folders in it. Files whose name begins
@@ -17,6 +18,7 @@ export async function loadPolicies(folder: string): Promise<Parsed<PolicySet>> {
   const files = await Promise.all(listed.value.map((name) => readPolicyFile(folder, name)))
   const unread = files.flatMap((file) => file.problems ?? [])
   const texts = files.flatMap((file) => (file.value === undefined ? [] : [file.value]))
+  await loadGrammar(texts.map(({ text }) => text))
   const parsed = texts.length > 0 ? parsePolicies(texts) : { problems: [] }
   if (unread.length === 0) return parsed
   return { problems: [...unread, ...(parsed.problems ?? [])] }

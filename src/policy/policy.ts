@@ -1,5 +1,6 @@
 import type { Problem } from '../base/problem.ts'
 import { printTable, type TableName } from '../base/names.ts'
+import { columnsIn, type SqlExpression } from './sql-expression.ts'
 import type { Strategy } from './strategy.ts'
 
 /**
@@ -71,6 +72,8 @@ export type Rule = {
   readonly zone: string
   /** Which rows of the table are of this record class; null means every row. */
   readonly where: Condition | null
+  /** What the author decided about rows that are marked as deleted; null: nothing was said. */
+  readonly softDeleted: SoftDeleted | null
   readonly start: Start
   readonly keep: Period
   /** How long after the period the rule must have acted; null: nobody said. Decides nothing. */
@@ -108,6 +111,12 @@ export type Register = {
   readonly categories: readonly string[]
   /** The sentence of the published policy that this rule carries out. */
   readonly source: string
+}
+
+/** The column by which the application marks rows as deleted, and which of them the rule speaks of. */
+export type SoftDeleted = {
+  readonly column: string
+  readonly rows: 'include' | 'only' | 'exclude'
 }
 
 export type Period = {
@@ -225,6 +234,10 @@ export type Condition =
       readonly operator: '<' | '<=' | '>' | '>='
       readonly value: Scalar
     }
+  /** `where_sql`; `text` is as written, for people. */
+  | { readonly kind: 'sql'; readonly expression: SqlExpression; readonly text: string }
+  /** Rows that the application has marked as deleted, or has not. */
+  | { readonly kind: 'soft_deleted'; readonly column: string; readonly deleted: boolean }
 
 export type Action =
   { readonly kind: 'purge' } | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
@@ -294,18 +307,31 @@ export function isSibling(one: Rule, other: Rule): boolean {
 
 /** The columns of the governed table that decide (start, link, filter): none of them may be masked. */
 export function columnsRead(condition: Condition | null): readonly string[] {
+  return readingsOf(condition, []).map(({ column }) => column)
+}
+
+/** The columns that a filter reads, each with the key of the rule that says so; `place` is the filter's. */
+export function readingsOf(
+  condition: Condition | null,
+  place: Place,
+): readonly { readonly column: string; readonly place: Place; readonly by: Condition['kind'] }[] {
   if (condition === null) return []
-  switch (condition.kind) {
+  const { kind: by } = condition
+  switch (by) {
     case 'all':
     case 'any':
-      return condition.conditions.flatMap((part) => columnsRead(part))
+      return condition.conditions.flatMap((part) => readingsOf(part, place))
     case 'not':
-      return columnsRead(condition.condition)
+      return readingsOf(condition.condition, place)
     case 'equals':
     case 'one_of':
     case 'is_null':
     case 'compares':
-      return [condition.column]
+      return [{ column: condition.column, place: [...place, condition.column], by }]
+    case 'sql':
+      return columnsIn(condition.expression).map((column) => ({ column, place: ['where_sql'], by }))
+    case 'soft_deleted':
+      return [{ column: condition.column, place: ['soft_deleted', 'column'], by }]
     default:
       return condition satisfies never
   }

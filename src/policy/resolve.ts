@@ -4,7 +4,7 @@ import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
 import { resolveStart } from './resolve-start.ts'
 import { placedAt, stepsOf, type Acting } from './resolve-then.ts'
-import type { Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
+import type { Condition, Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
 
 /** What a rule gets from its policy. */
 export type PolicyValues = Pick<
@@ -39,7 +39,8 @@ export function resolveRule(
     table: document.table,
     subject: document.subject ?? [],
     zone: document.timezone ?? policy.timezone,
-    where: document.where ?? null,
+    where: filterOf(document),
+    softDeleted: document.soft_deleted ?? null,
     start: resolveStart(document.start, faults),
     within: document.within ?? null,
     mode: document.mode ?? policy.defaults?.mode ?? PROGRAM_DEFAULTS.mode,
@@ -75,6 +76,18 @@ export function sentinelFaults(sentinels: Sentinels): readonly Fault[] {
   return [
     { code: 'sentinel_contradicts', message, remedy: 'remove it from one', path: ['sentinels'] },
   ]
+}
+
+/** The parts must hold together; one part stands for itself. */
+function filterOf(document: RuleDocument): Condition | null {
+  const { where, where_sql: whereSql, soft_deleted: soft } = document
+  const marked: readonly Condition[] =
+    soft === undefined || soft.rows === 'include'
+      ? []
+      : [{ kind: 'soft_deleted', column: soft.column, deleted: soft.rows === 'only' }]
+  const conditions = [where ?? [], whereSql ?? [], marked].flat()
+  const [only = null] = conditions
+  return conditions.length > 1 ? { kind: 'all', conditions } : only
 }
 
 function registerOf({ register }: RuleDocument): Rule['register'] {

@@ -5,6 +5,7 @@ import type { FittedRule } from '../../src/catalog/fitted.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
+import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 import { parsed, policyYaml } from '../policy/documents.ts'
 import { pseudonymKey } from '../support/builders.ts'
 import { openTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -43,6 +44,7 @@ export async function openFitting(schema: string): Promise<Fitting> {
   const connection = connect(database.urlOf(role), { max: 1 })
 
   async function catalogOf(rules: string) {
+    await loadGrammar([rules])
     const set = parsed(policyYaml(rules))
     return { set, catalog: await inspectCatalog(connection.db, tablesNamed(set)) }
   }

@@ -153,3 +153,16 @@ test('a draft of odd names loads, and says of what cannot be governed why', asyn
 test('the same database gives the same draft', async () => {
   expect((await drafted()).text).toBe((await drafted()).text)
 })
+
+test('a table whose rows are marked as deleted is drafted with what that means to decide', async () => {
+  await fitting.run(`
+    create schema soft;
+    create table soft.account (id int primary key, created_at date, deleted_at timestamptz);
+    create table soft.session (id int primary key, deleted_at timestamptz)`)
+
+  const { draft, text } = await drafted(['soft'])
+
+  expect(ruleOf(draft, 'account').softDeleted).toBe('deleted_at')
+  expect(text).toContain('    soft_deleted: { column: deleted_at, rows: include }\n')
+  expect(draft.rules).toHaveLength(2)
+})

@@ -77,6 +77,9 @@ test('a filter covers a row by the logic of true and false, in which null compar
 })
 
 const leaf: fc.Arbitrary<Condition> = fc.oneof(
+  fc
+    .tuple(fc.constantFrom('flag', 'day'), fc.boolean())
+    .map(([column, deleted]): Condition => ({ kind: 'soft_deleted', column, deleted })),
   ...(
     [
       ['text', TEXTS],
@@ -136,6 +139,12 @@ function holds(condition: Condition, row: Row): boolean {
         condition.operator
       ]
     }
+    case 'soft_deleted': {
+      const value = held(row, condition.column)
+      return (value !== null && value !== false) === condition.deleted
+    }
+    case 'sql':
+      throw new Error('it has an oracle of its own')
     default:
       return condition satisfies never
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { Problem } from '../../src/base/problem.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
+import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 
 const folder = join(import.meta.dirname, 'cases')
 
@@ -19,6 +20,8 @@ type Case = {
 const cases = readdirSync(folder)
   .toSorted()
   .map((name) => ({ name, ...readCase(readFileSync(join(folder, name), 'utf8')) }))
+
+await loadGrammar(cases.flatMap(({ files }) => files.map(({ text }) => text)))
 
 test.for(cases)('$sentence', ({ files, problems }) => {
   const parsed = parsePolicies(files)

@@ -92,6 +92,9 @@ function covers(condition: Condition, row: Row): boolean {
       return row[condition.column] === null
     case 'compares':
       return compare(row[condition.column] ?? null, condition.operator, condition.value)
+    case 'sql':
+    case 'soft_deleted':
+      throw new Error('a mapping of columns makes none of these')
     default:
       return condition satisfies never
   }

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parsePolicies } from '../../src/policy/parse.ts'
+import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 import { policyJsonSchema } from '../../src/policy/json-schema.ts'
 
 const root = join(import.meta.dirname, '../..')
@@ -18,6 +19,7 @@ function examplesIn(document: string): readonly Example[] {
 }
 
 const examples = ['docs/policy.md', 'README.md'].flatMap((document) => examplesIn(document))
+await loadGrammar(examples.map(({ text }) => text))
 
 test.for(examples)('the example at $place loads', ({ place, text }) => {
   const { problems } = parsePolicies([{ file: place, text }])

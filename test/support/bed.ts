@@ -23,6 +23,7 @@ import { prepare, valueOf, type Prepared } from '../../src/plan/prepare.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
 import type { PseudonymKey } from '../../src/policy/pseudonym-key.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
+import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 import { pseudonymKey } from './builders.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
 
@@ -112,6 +113,7 @@ class OpenBed implements Bed {
     yaml: string,
     key: PseudonymKey = pseudonymKey(),
   ): Promise<Prepared & { readonly set: PolicySet }> {
+    await loadGrammar([yaml])
     const set = valueOf(parsePolicies([{ file: 'policy.yaml', text: yaml }]))
     const catalog = await inspectCatalog(this.connection.db, tablesNamed(set))
     const fitted = valueOf(fitWithoutRights(set, catalog, key))
