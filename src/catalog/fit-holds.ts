@@ -200,7 +200,16 @@ function aboveOf(context: Context, table: Table, walked: readonly ForeignKey[]):
     if (to === undefined || key === undefined) return []
     const cover = coverOf(context, to, key)
     const above = aboveOf(context, to, [...walked, foreignKey])
-    return [{ ...cover, foreignKey, above, moves: above.length > 0 || canMove(cover, foreignKey) }]
+    // A row of a tree that is hung elsewhere takes what is below it along.
+    const isTree = sameTable(foreignKey.from, foreignKey.to)
+    return [
+      {
+        ...cover,
+        foreignKey,
+        above,
+        moves: above.length > 0 || isTree || canMove(cover, foreignKey),
+      },
+    ]
   })
 }
 

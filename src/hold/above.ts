@@ -49,7 +49,7 @@ export function lockAbove(climb: Climb, keys: readonly Key[]): RawBuilder<Record
     where exists (
       select from ${keySet(from.key, keys)} as given
       join ${tableId(from.table)} as base on ${keyEquals(from.key, 'base', 'given')}
-      cross join ${tablesOf(path)}
+      cross join ${tablesOf(path, 'base')}
       where ${conjunction([climbs(path, 'base'), sameRow(key, aliasAt(path.length), 'locked')])}
     )
     for share of locked skip locked`

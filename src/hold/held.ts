@@ -3,10 +3,10 @@
  * that acts, with the holds and their sources closed to writers: nothing is read before.
  */
 import { sql, type RawBuilder } from 'kysely'
-import { printTable } from '../base/names.ts'
+import { printTable, sameTable } from '../base/names.ts'
 import type { Table } from '../catalog/catalog.ts'
 import type { Above, Cover, CoverSource, Held, Holding } from '../catalog/fitted.ts'
-import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
+import { columnId, conjunction, keyAlias, keyArray, keyEquals, tableId } from '../db/governed.ts'
 import { writtenId, type Condition, type Rule } from '../policy/policy.ts'
 
 /** How the filter of a policy is asked of a row. */
@@ -47,26 +47,61 @@ export function anyAbove(
   condition: (top: string) => RawBuilder<unknown>,
 ): RawBuilder<boolean> {
   return sql<boolean>`exists (
-    select from ${tablesOf(path)}
+    select from ${tablesOf(path, row)}
     where ${conjunction([climbs(path, row), condition(aliasAt(path.length))])}
   )`
 }
 
-/** The tables of a path, which `climbs` joins. */
-export function tablesOf(path: readonly Above[]): RawBuilder<unknown> {
+/** The tables of a path that begins at `row`, which `climbs` joins. */
+export function tablesOf(path: readonly Above[], row: string): RawBuilder<unknown> {
   return sql.join(
-    path.map(({ table }, at) => sql`${tableId(table)} as ${sql.id(aliasAt(at + 1))}`),
+    path.map((above, at) =>
+      isTree(above)
+        ? ancestorsOf(above, at === 0 ? row : aliasAt(at), at + 1)
+        : sql`${tableId(above.table)} as ${sql.id(aliasAt(at + 1))}`,
+    ),
     sql` cross join `,
   )
+}
+
+/** A table that refers to itself: a row may be any number of steps below the one that is held. */
+function isTree({ foreignKey }: Above): boolean {
+  return sameTable(foreignKey.from, foreignKey.to)
+}
+
+/** Every row above `row` in its tree; a circle ends where it began. */
+function ancestorsOf({ table, key, foreignKey }: Above, row: string, at: number) {
+  const keys = key.map((_, position) => sql.id(keyAlias(position)))
+  const parents = key.map(({ name }) => columnId('ancestor_row', name))
+  const refers = (from: string) =>
+    conjunction(
+      foreignKey.fromColumns.map(
+        (column, position) =>
+          sql`${columnId(from, column)} = ${columnId('ancestor_row', foreignKey.toColumns[position] ?? '')}`,
+      ),
+    )
+  const found = `ancestors_${at}`
+  return sql`lateral (
+      with recursive ancestor (${sql.join(keys)}) as (
+        select ${sql.join(parents)} from ${tableId(table)} as ancestor_row where ${refers(row)}
+        union
+        select ${sql.join(parents)}
+        from ancestor
+        join ${tableId(table)} as child_row on ${keyEquals(key, 'child_row', 'ancestor')}
+        join ${tableId(table)} as ancestor_row on ${refers('child_row')}
+      )
+      select ${sql.join(keys)} from ancestor
+    ) as ${sql.id(found)}
+    join ${tableId(table)} as ${sql.id(aliasAt(at))} on ${keyEquals(key, aliasAt(at), found)}`
 }
 
 /** True where each row of the path is the one that the row below it refers to. */
 export function climbs(path: readonly Above[], row: string): RawBuilder<boolean> {
   return conjunction(
-    path.flatMap(({ foreignKey }, at) =>
-      foreignKey.fromColumns.map(
+    path.flatMap((above, at) =>
+      (isTree(above) ? [] : above.foreignKey.fromColumns).map(
         (column, position) =>
-          sql`${columnId(at === 0 ? row : aliasAt(at), column)} = ${columnId(aliasAt(at + 1), foreignKey.toColumns[position] ?? '')}`,
+          sql`${columnId(at === 0 ? row : aliasAt(at), column)} = ${columnId(aliasAt(at + 1), above.foreignKey.toColumns[position] ?? '')}`,
       ),
     ),
   )
@@ -135,7 +170,7 @@ function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): Raw
 function anyOfSource(source: CoverSource, row: string, matches: Matches): RawBuilder<boolean> {
   return sql<boolean>`exists (
     select from ${tableId(source.table)} as holder
-    where ${holdsRow(source, 'holder', row, matches)}
+    where ${isOpen(source, 'holder', row, matches)}
   )`
 }
 
@@ -147,12 +182,11 @@ export function stillHolds(
 ): RawBuilder<boolean> {
   return sql<boolean>`exists (
     select from ${tableId(covered)} as covered
-    where ${holdsRow(source, holder, 'covered', matches)}
+    where ${isOpen(source, holder, 'covered', matches)}
   )`
 }
 
-/** True of a row of a source that holds the row `row`. */
-export function holdsRow(
+function isOpen(
   { table, links, while: condition }: CoverSource,
   holder: string,
   row: string,
