@@ -8,7 +8,11 @@ export const columns = sql`
     'baseType', coalesce(base.typname, type.typname),
     'typeText', format_type(atttypid, atttypmod),
     'category', type.typcategory,
-    'notNull', attnotnull or (type.typtype = 'd' and type.typnotnull),
+    'notNull', attnotnull or (type.typtype = 'd' and type.typnotnull) or exists (
+      select from pg_constraint
+      where contype = 'c' and conrelid = class.oid and conkey = array[attnum] and convalidated
+        and pg_get_constraintdef(pg_constraint.oid) ~ '^CHECK \\(\\([^()]+ IS NOT NULL\\)\\)'
+    ),
     'generated', attgenerated <> '' or attidentity = 'a',
     'maxLength', case
       when type.typname in ('varchar', 'bpchar') and atttypmod > 4 then atttypmod - 4 end

@@ -2,7 +2,6 @@ import { Kysely, PostgresDialect } from 'kysely'
 import { Pool, types, type CustomTypesConfig } from 'pg'
 import { ConfigError, UnreachableError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
-import { Route, serversOf } from './route.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 import { watchedClient } from './watched-client.ts'
 
@@ -39,20 +38,8 @@ const parsers: CustomTypesConfig = {
   },
 }
 
-/**
- * Opens the way to the database at `url`, which may be a function that says where it is now.
- * Nothing connects before the first statement.
- */
-export function connect(url: string | (() => string), options: ConnectOptions = {}): Connection {
-  const route = new Route({
-    url: typeof url === 'string' ? () => url : url,
-    open: (server) => openPool(server, options),
-  })
-  const db = new Kysely<OwnTables>({ dialect: new PostgresDialect({ pool: route }) })
-  return { db, [Symbol.asyncDispose]: async () => db.destroy() }
-}
-
-function openPool(url: string, options: ConnectOptions): Pool {
+/** Opens a pool for the database at `url`. Nothing connects before the first statement. */
+export function connect(url: string, options: ConnectOptions = {}): Connection {
   const pool = new Pool({
     connectionString: url,
     application_name: options.applicationName ?? 'retentiond',
@@ -70,7 +57,8 @@ function openPool(url: string, options: ConnectOptions): Pool {
   pool.on('connect', (client) => {
     client.on('error', () => {})
   })
-  return pool
+  const db = new Kysely<OwnTables>({ dialect: new PostgresDialect({ pool }) })
+  return { db, [Symbol.asyncDispose]: async () => db.destroy() }
 }
 
 /**
@@ -139,21 +127,16 @@ function refusedByServer(place: Place, state: string, error: unknown): unknown {
 
 function describeUrl(url: string): Place {
   try {
-    const servers = serversOf(url).map((server) => new URL(server))
-    const [{ username, pathname } = new URL(url)] = servers
+    const { hostname, port, username, pathname, searchParams } = new URL(url)
+    const host = searchParams.get('host') ?? decodeURIComponent(hostname)
     return {
-      server: servers.map(describeServer).join(' and '),
+      server: `${host || 'localhost'}:${searchParams.get('port') ?? (port || '5432')}`,
       role: decodeURIComponent(username) || '(default)',
       database: decodeURIComponent(pathname.slice(1)) || '(default)',
     }
   } catch {
     return { server: '(unreadable URL)', role: '(unknown)', database: '(unknown)' }
   }
-}
-
-function describeServer({ hostname, port, searchParams }: URL): string {
-  const host = searchParams.get('host') ?? decodeURIComponent(hostname)
-  return `${host || 'localhost'}:${searchParams.get('port') ?? (port || '5432')}`
 }
 
 type SystemError = { readonly code?: string; readonly syscall?: string; readonly path?: string }

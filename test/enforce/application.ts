@@ -3,6 +3,7 @@
  * each row: an oracle that shares nothing with the program but the policy's words.
  */
 import type { Bed } from '../support/bed.ts'
+import { CLUB_RULE, clubRows, CLUB_SCHEMA, CLUB_VIEW } from './club.ts'
 
 /** Long ago: every rule of this application is over. */
 export const OLD = "'2001-02-03'"
@@ -10,6 +11,7 @@ export const OLD = "'2001-02-03'"
 export const DONOR = 0
 
 const SCHEMA = `
+  ${CLUB_SCHEMA}
   create schema crm;
   create table crm.customer (
     id bigint primary key, full_name text not null, email text unique not null, phone text
@@ -133,6 +135,7 @@ const RULES = {
     keep: 10 years
     then: { anonymise: { receiver: { constant: Nobody } } }
     references: { post.label: own_rule }`,
+  member: CLUB_RULE,
   matter: `
   - id: matter
     title: Matters
@@ -171,7 +174,8 @@ const RULES = {
     then: purge`,
 } as const
 
-export type RuleId = 'customer' | 'ticket' | 'contract' | 'visit' | 'account' | 'party' | 'parcel'
+export type RuleId =
+  'customer' | 'ticket' | 'contract' | 'visit' | 'account' | 'party' | 'parcel' | 'member'
 
 /** The rules a rule needs beside it, so that its `own_rule` tables have one. */
 const COMPANIONS: Readonly<Record<RuleId, readonly (keyof typeof RULES)[]>> = {
@@ -182,6 +186,7 @@ const COMPANIONS: Readonly<Record<RuleId, readonly (keyof typeof RULES)[]>> = {
   account: [],
   party: ['matter', 'fee'],
   parcel: ['label'],
+  member: [],
 }
 
 /** A policy in which `acting` are enforced, and their companions only reported. */
@@ -207,6 +212,7 @@ export async function openApplication(bed: Bed, count: number): Promise<void> {
   await bed.run(SCHEMA)
   // Ids of other tables are those of their record, then a thousandfold and a number.
   await bed.run(`
+    ${clubRows(count)}
     insert into crm.customer
     select n, 'Name ' || n, 'e' || n || '@example.org', '01' from generate_series(1, ${count}) as n;
     insert into crm.contract
@@ -328,6 +334,8 @@ export function ownersView(acting: readonly RuleId[]): string {
         where l.parcel_id = r.id and coalesce(s.read_on > '2005-01-01', true)
       )
     from post.parcel r where receiver <> 'Nobody'
+    union all
+    ${CLUB_VIEW}
   ) as seen
   where class = any ('{${acting.join(',')}}')
   order by class, part, id`

@@ -1,6 +1,7 @@
 /** What the application of these tests may do to a record while a batch is at work on it. */
 import { DONOR, OLD, type RuleId } from './application.ts'
 import { insert, remove, update, type Change } from './change.ts'
+import { CLUB_CHANGES } from './club.ts'
 import { PARCEL_CHANGES, PARTY_CHANGES } from './way-changes.ts'
 
 /** What decides about a customer is its contracts; `of` finds the customer of the record. */
@@ -171,6 +172,7 @@ export const CHANGES: Readonly<Record<RuleId, readonly Change[]>> = {
   ],
   party: PARTY_CHANGES,
   parcel: PARCEL_CHANGES,
+  member: CLUB_CHANGES,
   account: [
     update(
       'movement booked yesterday',

@@ -71,7 +71,16 @@ async function isHeld(bed: Bed, rule: RuleId, id: number): Promise<boolean> {
   return free.length === 0
 }
 
-test.for(['customer', 'ticket', 'contract', 'visit', 'account', 'party', 'parcel'] as const)(
+test.for([
+  'customer',
+  'ticket',
+  'contract',
+  'visit',
+  'account',
+  'party',
+  'parcel',
+  'member',
+] as const)(
   'whatever the application does at whatever step, rule %s destroys nothing that is kept by then',
   async (rule) => {
     await using bed = await openBed()

@@ -145,4 +145,5 @@ export const TABLES: Readonly<Record<RuleId, string>> = {
   account: 'bank.account',
   party: 'law.party',
   parcel: 'post.parcel',
+  member: 'club.member',
 }
