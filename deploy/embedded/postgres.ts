@@ -44,10 +44,18 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Postgr
   const programs = copyPrograms(options.major ?? 18, folder)
   const password = randomBytes(12).toString('hex')
   await initialise({ folder, programs, password, identity })
+  return serve({ folder, programs, password, identity }, options)
+}
 
+/** What a server is started from: its folder with `data` in it, and who runs it. */
+export type Prepared = Place & { readonly password: string }
+
+/** Starts a server on the data of a folder, on a free port. */
+export async function serve(prepared: Prepared, options: ServerOptions): Promise<PostgresServer> {
+  const { folder, password } = prepared
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort()
-    const child = launch({ folder, programs, port, identity, options })
+    const child = launch({ ...prepared, port, options })
     const failure = await readiness(child)
     if (failure === null) return serverOf({ child, port, password, folder })
     // Another process may have taken the port between our look and the server's.
@@ -58,11 +66,11 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Postgr
   }
 }
 
-type Identity = { readonly uid?: number; readonly gid?: number }
+export type Identity = { readonly uid?: number; readonly gid?: number }
 type Programs = { readonly bin: string; readonly lib: string }
 
 /** Nobody, if we are root; ourselves otherwise. */
-function unprivileged(): Identity {
+export function unprivileged(): Identity {
   if (process.getuid?.() !== 0) return {}
   const nobody = readFileSync('/etc/passwd', 'utf8')
     .split('\n')
@@ -180,7 +188,7 @@ async function readiness(child: ChildProcess): Promise<string | null> {
     child.once('error', (error) => resolve(error.message))
     lines.on('line', (line) => {
       if (said.length < 50) said.push(line)
-      if (line.includes('database system is ready to accept connections')) resolve(null)
+      if (/database system is ready to accept (read-only )?connections/.test(line)) resolve(null)
     })
   })
 }

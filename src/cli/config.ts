@@ -1,10 +1,13 @@
 import { ConfigError } from '../base/errors.ts'
 import { didYouMean } from '../base/nearest.ts'
+import { serversOf } from '../db/route.ts'
 import { DEFAULT_ROLES, type Roles } from '../db/roles.ts'
 
 /** Where the program runs, out of the environment; what is kept stands in the policies. */
 export type Config = {
   readonly databaseUrl: Setting
+  /** Reads the connection string again: a file that holds it may have been replaced. */
+  readonly rereadDatabaseUrl: () => string
   /** Folder of the policies. */
   readonly policies: string
   /** File of the entry key (PKCS#8 PEM, Ed25519). */
@@ -47,6 +50,7 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
   refuseUnknown(env)
   return Object.freeze({
     databaseUrl: { name: 'RETENTIOND_DATABASE_URL', value: databaseUrl(env, readSecret) },
+    rereadDatabaseUrl: () => databaseUrl(env, readSecret) ?? '',
     policies: env['RETENTIOND_POLICIES'] ?? 'policies',
     entryKeyFile: {
       name: 'RETENTIOND_ENTRY_KEY_FILE',
@@ -112,8 +116,10 @@ function databaseUrl(env: Environment, readSecret: (file: string) => string): st
 /** True of a URL whose every part can be decoded. */
 function isReadable(text: string): boolean {
   try {
-    const { username, password, pathname } = new URL(text)
-    for (const part of [username, password, pathname]) decodeURIComponent(part)
+    for (const server of serversOf(text)) {
+      const { username, password, pathname } = new URL(server)
+      for (const part of [username, password, pathname]) decodeURIComponent(part)
+    }
     return true
   } catch {
     // Both have one reason to throw, and their messages quote the password.

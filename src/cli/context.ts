@@ -44,7 +44,42 @@ export async function openConnection(
   context: CliContext,
   options: ConnectOptions = {},
 ): Promise<Connection> {
-  return openAt(required(context.config().databaseUrl), options)
+  const { databaseUrl, rereadDatabaseUrl } = context.config()
+  const url = required(databaseUrl)
+  return openAt(url, { ...options, url: keeping(url, rereadDatabaseUrl) })
+}
+
+/**
+ * The connection of a process that waits for its database: `ask` throws what `openGoverned` would.
+ */
+export function openWhenAsked(
+  context: CliContext,
+  set: PolicySet,
+  options: ConnectOptions = {},
+): Connection & { readonly ask: () => Promise<void> } {
+  const { databaseUrl, rereadDatabaseUrl } = context.config()
+  const url = required(databaseUrl)
+  const connection = connect(keeping(url, rereadDatabaseUrl), options)
+  return {
+    ...connection,
+    ask: async () => {
+      await answered(connection, url)
+      await proveDatabase(connection.db, set)
+    },
+  }
+}
+
+/** A file that is being replaced may be missing or half written for a moment: what it said stays. */
+function keeping(url: string, reread: () => string): () => string {
+  let last = url
+  return () => {
+    try {
+      last = reread() || last
+    } catch {
+      // Said at the start if it was wrong then; a connection that fails says what is wrong now.
+    }
+    return last
+  }
 }
 
 /** Connects to the database that the policies are for; another one is refused before it is asked anything. */
@@ -70,13 +105,24 @@ export function warnOfPowers({ err }: CliContext, powers: readonly Power[]): voi
 }
 
 /** Connects and asks for one answer, so that what is wrong shows before anything depends on it. */
-export async function openAt(url: string, options: ConnectOptions = {}): Promise<Connection> {
-  const connection = connect(url, options)
+export async function openAt(
+  url: string,
+  options: ConnectOptions & { readonly url?: () => string } = {},
+): Promise<Connection> {
+  const connection = connect(options.url ?? url, options)
   try {
-    await sql`select 1`.execute(connection.db)
+    await answered(connection, url)
     return connection
   } catch (error) {
     await connection[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+async function answered({ db }: Connection, url: string): Promise<void> {
+  try {
+    await sql`select 1`.execute(db)
+  } catch (error) {
     throw explainConnectFailure(url, error)
   }
 }

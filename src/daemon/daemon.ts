@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.ts'
 import { ConfigError, EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
 import type { Problem } from '../base/problem.ts'
+import { sleep } from '../base/sleep.ts'
 import type { Power } from '../catalog/inspect-role.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
@@ -21,10 +22,13 @@ import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
+import { untilReachable } from './reach.ts'
 import { openScheduler, type SetAlarm } from './schedule.ts'
 
 export type DaemonOptions = {
   readonly db: Db
+  /** Asks the database for one answer; throws what is in the way of it. */
+  readonly ask: () => Promise<void>
   readonly set: PolicySet
   readonly signer: Signer
   /** Null: no rule may pseudonymise. */
@@ -41,7 +45,7 @@ export type DaemonOptions = {
 }
 
 type State = {
-  /** False once a run found it unsound: nothing is destroyed until a person restarts the daemon. */
+  /** False before it was verified, and once a run found it unsound: then until a restart. */
   journal: boolean
   /** The last look found a rule, a reference or an exemption for every table in scope. */
   covered: boolean
@@ -50,14 +54,18 @@ type State = {
 /** Runs until the signal aborts; resolves when everything is closed. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { db, set, log, signal } = options
-  await checkMigrated(db)
-  await requireSoundJournal(db, options.signer)
-  const state: State = { journal: true, covered: true }
-  await logPlan(options, state)
+  const state: State = { journal: false, covered: true }
   await using http = await openHttp(
     healthApp(() => readiness(db, state)),
     options.listen,
   )
+  log.info({ port: http.port }, 'listening')
+  const waiting = { ...options, sleep: async (ms: number) => sleep(ms, signal) }
+  if (!(await untilReachable({ ...waiting, random: Math.random }))) return
+  await checkMigrated(db)
+  await requireSoundJournal(db, options.signer)
+  state.journal = true
+  await logPlan(options, state)
   await using scheduler = openScheduler(
     set.rules,
     async (ids) => runScheduled(options, state, ids),

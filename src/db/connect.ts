@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import { Pool, types, type CustomTypesConfig } from 'pg'
 import { ConfigError, UnreachableError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
+import { Route, serversOf } from './route.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 import { watchedClient } from './watched-client.ts'
 
@@ -38,8 +39,20 @@ const parsers: CustomTypesConfig = {
   },
 }
 
-/** Opens a pool for the database at `url`. Nothing connects before the first statement. */
-export function connect(url: string, options: ConnectOptions = {}): Connection {
+/**
+ * Opens the way to the database at `url`, which may be a function that says where it is now.
+ * Nothing connects before the first statement.
+ */
+export function connect(url: string | (() => string), options: ConnectOptions = {}): Connection {
+  const route = new Route({
+    url: typeof url === 'string' ? () => url : url,
+    open: (server) => openPool(server, options),
+  })
+  const db = new Kysely<OwnTables>({ dialect: new PostgresDialect({ pool: route }) })
+  return { db, [Symbol.asyncDispose]: async () => db.destroy() }
+}
+
+function openPool(url: string, options: ConnectOptions): Pool {
   const pool = new Pool({
     connectionString: url,
     application_name: options.applicationName ?? 'retentiond',
@@ -57,8 +70,7 @@ export function connect(url: string, options: ConnectOptions = {}): Connection {
   pool.on('connect', (client) => {
     client.on('error', () => {})
   })
-  const db = new Kysely<OwnTables>({ dialect: new PostgresDialect({ pool }) })
-  return { db, [Symbol.asyncDispose]: async () => db.destroy() }
+  return pool
 }
 
 /**
@@ -127,16 +139,21 @@ function refusedByServer(place: Place, state: string, error: unknown): unknown {
 
 function describeUrl(url: string): Place {
   try {
-    const { hostname, port, username, pathname, searchParams } = new URL(url)
-    const host = searchParams.get('host') ?? decodeURIComponent(hostname)
+    const servers = serversOf(url).map((server) => new URL(server))
+    const [{ username, pathname } = new URL(url)] = servers
     return {
-      server: `${host || 'localhost'}:${searchParams.get('port') ?? (port || '5432')}`,
+      server: servers.map(describeServer).join(' and '),
       role: decodeURIComponent(username) || '(default)',
       database: decodeURIComponent(pathname.slice(1)) || '(default)',
     }
   } catch {
     return { server: '(unreadable URL)', role: '(unknown)', database: '(unknown)' }
   }
+}
+
+function describeServer({ hostname, port, searchParams }: URL): string {
+  const host = searchParams.get('host') ?? decodeURIComponent(hostname)
+  return `${host || 'localhost'}:${searchParams.get('port') ?? (port || '5432')}`
 }
 
 type SystemError = { readonly code?: string; readonly syscall?: string; readonly path?: string }

@@ -170,7 +170,7 @@ function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): Raw
 function anyOfSource(source: CoverSource, row: string, matches: Matches): RawBuilder<boolean> {
   return sql<boolean>`exists (
     select from ${tableId(source.table)} as holder
-    where ${isOpen(source, 'holder', row, matches)}
+    where ${holdsRow(source, 'holder', row, matches)}
   )`
 }
 
@@ -182,11 +182,12 @@ export function stillHolds(
 ): RawBuilder<boolean> {
   return sql<boolean>`exists (
     select from ${tableId(covered)} as covered
-    where ${isOpen(source, holder, 'covered', matches)}
+    where ${holdsRow(source, holder, 'covered', matches)}
   )`
 }
 
-function isOpen(
+/** True of a row of a source that holds the row `row`. */
+export function holdsRow(
   { table, links, while: condition }: CoverSource,
   holder: string,
   row: string,

@@ -39,6 +39,7 @@ export function planRule(counted: Counted): PlannedRule {
     source: rule.register?.source ?? null,
     digest: rule.digest,
     table: printTable(rule.table),
+    filtered: rule.where !== null,
     action: rule.action.kind,
     mode: rule.mode,
     keep: printPeriod(rule.keep),

@@ -8,7 +8,8 @@ import type {
   Moment,
   StartedRule,
 } from '../catalog/fitted.ts'
-import { columnId, conjunction, disjunction } from '../db/governed.ts'
+import type { Table } from '../catalog/catalog.ts'
+import { columnId, conjunction, disjunction, tableId } from '../db/governed.ts'
 import { matches } from './condition.ts'
 import {
   dayOf,
@@ -66,6 +67,24 @@ function relatedSummedUp(source: FittedSource, sums: Sums, name: string): RawBui
       where ${sums.said} and ${isRelated(source, 'row', plainly)}
       having count(*) > 0
     ) as ${sql.id(name)} on true`
+}
+
+/** What each source says of the row that `isRoot` is true of: rows, and how many are open or cannot be. */
+export function relatedCounts(
+  start: FittedEvent,
+  law: Law,
+  root: { readonly table: Table; readonly is: RawBuilder<unknown> },
+): readonly { readonly column: string; readonly counts: RawBuilder<Record<string, string>> }[] {
+  return start.sources.map((source) => ({
+    column: `${printTable(source.table)}.${source.moment.column}`,
+    counts: sql`
+      select count(*) as rows, ${sumsOf(start, source, law).columns}
+      from ${wayFrom(source, 0, plainly)}
+      where exists (
+        select from ${tableId(root.table)} as row
+        where ${root.is} and ${isRelated(source, 'row', plainly)}
+      )`,
+  }))
 }
 
 function sumsOf(start: FittedEvent, source: FittedSource, law: Law): Sums {

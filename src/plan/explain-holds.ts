@@ -13,6 +13,10 @@ export type ExplainedHold = {
   readonly on: string
   /** The table that holds it, if that is a source. */
   readonly source: string | null
+  /** When it was placed; null for a source, which does not say. ISO 8601, UTC. */
+  readonly since: string | null
+  /** The day of which somebody wants to be reminded; the hold goes on after it. */
+  readonly until: string | null
 }
 
 /** Finds the open holds that cover the row, or one that it depends on; each once. */
@@ -36,7 +40,11 @@ export async function explainHolds(
   return [...found.values()]
 }
 
-type Order = { readonly id: bigint; readonly case: string; readonly scope: ExplainedHold['scope'] }
+type Order = Pick<ExplainedHold, 'scope' | 'until'> & {
+  readonly id: bigint
+  readonly case: string
+  readonly since: string
+}
 
 async function ordersThat(
   db: QueryExecutorProvider,
@@ -44,12 +52,13 @@ async function ordersThat(
   holdIt: RawBuilder<unknown>,
 ): Promise<readonly ExplainedHold[]> {
   const { rows } = await sql<Order>`
-    select named.id, named.case_reference as "case", named.scope
+    select named.id, named.case_reference as "case", named.scope, named.until,
+      to_char(named.placed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as since
     from retentiond.hold as named
     where named.lifted_at is null and ${holdIt}
     order by named.id`.execute(db)
-  return rows.map(({ id, case: reference, scope }) => {
-    return { hold: Number(id), case: reference, scope, on, source: null }
+  return rows.map(({ id, case: reference, ...order }) => {
+    return { hold: Number(id), case: reference, on, source: null, ...order }
   })
 }
 
@@ -59,5 +68,6 @@ async function sourceThat(
   holdsIt: RawBuilder<unknown>,
 ): Promise<readonly ExplainedHold[]> {
   const { rows } = await sql`select 1 where ${holdsIt}`.execute(db)
-  return rows.length === 0 ? [] : [{ hold: null, case: null, scope: 'source', ...place }]
+  if (rows.length === 0) return []
+  return [{ hold: null, case: null, scope: 'source', since: null, until: null, ...place }]
 }

@@ -3,6 +3,15 @@ import { visible } from '../policy/visible.ts'
 import type { Verdict } from './census.ts'
 import type { ExplainedHold } from './explain-holds.ts'
 import type { ExplainedRule, Explanation } from './explain.ts'
+import {
+  blockersIn,
+  dependentsIn,
+  OUTLOOK_EN,
+  OUTLOOK_FR,
+  outlookLines,
+  type Outlook,
+} from './explain-outlook.ts'
+import { wrap } from './wrap.ts'
 
 export type Language = 'en' | 'fr'
 
@@ -21,6 +30,15 @@ type Sentences = {
   readonly pseudonymised: (columns: string) => string
 }
 
+/** `2026-03-01 00:00:00 (Europe/Paris), 2026-02-28T23:00:00Z`. */
+function instant({ mayGoFrom, mayGoFromLocal, zone }: ExplainedRule): string {
+  return `${mayGoFromLocal ?? ''} (${zone}), ${mayGoFrom ?? ''}`
+}
+
+function dayOf({ since }: ExplainedHold): string {
+  return since?.slice(0, 10) ?? ''
+}
+
 const list = (names: readonly string[]): string => names.join(', ')
 
 const EN: Sentences = {
@@ -36,7 +54,7 @@ const EN: Sentences = {
       ? `The period starts at ${rule.startsAt}, which gives no day.`
       : `The period started on ${rule.startDay} (${rule.startsAt}, in ${rule.zone}).`,
   end: (rule) =>
-    `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${rule.mayGoFrom ?? ''} on.`,
+    `The last day of the period is ${rule.retentionEnd ?? ''}; by time alone it may go from ${instant(rule)} on.`,
   inTime: (rule) =>
     (rule.inTimeUntil ?? '') < rule.today
       ? `OVERDUE: it should have been done by ${rule.inTimeUntil ?? ''}.`
@@ -48,14 +66,14 @@ const EN: Sentences = {
   verdict: {
     due: () => 'VERDICT: due. The next run of the rule acts on it.',
     held: () => 'VERDICT: due, but spared: a hold covers it.',
-    superseded: () => 'VERDICT: due. Another phase or rule acts on it instead.',
+    superseded: () => 'VERDICT: due, and left: another phase or rule acts on it instead.',
     kept: () => 'VERDICT: due, but spared: another rule that reaches it ends later.',
     blocked: (rule) =>
       rule.blockedBy.length > 0
-        ? `VERDICT: due, but spared: rows of ${list(rule.blockedBy)} that stay still refer to it.`
+        ? `VERDICT: due, but spared: ${blockersIn(rule, 'en')} that stay still refer to it.`
         : 'VERDICT: due, but spared: it would have to go at once with rows that stay.',
     deciding: (rule) =>
-      `VERDICT: due, but spared: it still decides for ${list(rule.decidesFor)}, which has yet to act.`,
+      `VERDICT: due, but spared: it still decides for ${dependentsIn(rule, 'en')}, not yet acted on.`,
     done: () => 'VERDICT: anonymised before; nothing is left to do.',
     running: (rule) =>
       `VERDICT: kept. Its period runs until ${rule.retentionEnd ?? 'an unknown day'}.`,
@@ -69,7 +87,7 @@ const EN: Sentences = {
   hold: (hold, onRow) => {
     const place = onRow ? '' : ` (on a row of ${hold.on})`
     return hold.source === null
-      ? `Held: ${scopeIn(EN_SCOPES, hold)}, hold ${hold.hold ?? ''} of case ${visible(hold.case ?? '')}${place}.`
+      ? `Held: ${scopeIn(EN_SCOPES, hold)}, hold ${hold.hold ?? ''} of case ${visible(hold.case ?? '')}${place}, since ${dayOf(hold)}${hold.until === null ? '' : `; to be looked at on ${hold.until}`}.`
       : `Held: by a row of ${hold.source}${place}.`
   },
   report: 'The rule only reports; it never acts.',
@@ -90,7 +108,7 @@ const FR: Sentences = {
       ? `Le délai part de ${rule.startsAt}, qui ne donne aucun jour.`
       : `Le délai a commencé le ${rule.startDay} (${rule.startsAt}, fuseau ${rule.zone}).`,
   end: (rule) =>
-    `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${rule.mayGoFrom ?? ''}.`,
+    `Le dernier jour du délai est le ${rule.retentionEnd ?? ''} ; au seul regard du temps, il peut partir à compter du ${instant(rule)}.`,
   inTime: (rule) =>
     (rule.inTimeUntil ?? '') < rule.today
       ? `EN RETARD : aurait dû être traité au plus tard le ${rule.inTimeUntil ?? ''}.`
@@ -106,10 +124,10 @@ const FR: Sentences = {
     kept: () => "VERDICT : échu, mais épargné : une autre règle qui l'atteint finit plus tard.",
     blocked: (rule) =>
       rule.blockedBy.length > 0
-        ? `VERDICT : échu, mais épargné : des lignes de ${list(rule.blockedBy)}, qui restent, s'y réfèrent encore.`
+        ? `VERDICT : échu, mais épargné : ${blockersIn(rule, 'fr')}, qui restent, s'y réfèrent encore.`
         : 'VERDICT : échu, mais épargné : il devrait partir avec des lignes qui restent.',
     deciding: (rule) =>
-      `VERDICT : échu, mais épargné : il décide encore pour ${list(rule.decidesFor)}, qui n'a pas encore agi.`,
+      `VERDICT : échu, mais épargné : il décide encore pour ${dependentsIn(rule, 'fr')}, pas encore traités.`,
     done: () => 'VERDICT : déjà anonymisé ; il ne reste rien à faire.',
     running: (rule) => `VERDICT : conservé. Le délai court jusqu'au ${rule.retentionEnd ?? '?'}.`,
     open: (rule) => `VERDICT : conservé. Encore ouvert : ${rule.startsAt} n'a pas de fin.`,
@@ -122,7 +140,7 @@ const FR: Sentences = {
   hold: (hold, onRow) => {
     const place = onRow ? '' : ` (sur une ligne de ${hold.on})`
     return hold.source === null
-      ? `Gelé : ${scopeIn(FR_SCOPES, hold)}, gel ${hold.hold ?? ''} du dossier ${visible(hold.case ?? '')}${place}.`
+      ? `Gelé : ${scopeIn(FR_SCOPES, hold)}, gel ${hold.hold ?? ''} du dossier ${visible(hold.case ?? '')}${place}, depuis le ${dayOf(hold)}${hold.until === null ? '' : ` ; à revoir le ${hold.until}`}.`
       : `Gelé : par une ligne de ${hold.source}${place}.`
   },
   report: "La règle ne fait que rapporter ; elle n'agit jamais.",
@@ -173,11 +191,43 @@ const PRESSING: ReadonlySet<Verdict> = new Set(['due', 'blocked', 'deciding', 'r
 /** Renders an explanation for a terminal, in the language of the reader. */
 export function renderExplanation(explanation: Explanation, language: Language): string {
   const say = language === 'fr' ? FR : EN
-  const head = [`${explanation.table} ${explanation.key.join(' ')}`, say.at(explanation.at)]
-  if (!explanation.found) return `${[...head, say.missing].join('\n')}\n`
-  if (explanation.rules.length === 0) return `${[...head, say.noRule].join('\n')}\n`
-  const rules = explanation.rules.map((rule) => ruleLines(explanation, rule, say).join('\n'))
-  return `${[...head, '', rules.join('\n\n')].join('\n')}\n`
+  const outlook = outlookOf(say)
+  const { table, key, at, found, rules } = explanation
+  const said = !found ? [say.missing] : rules.length === 0 ? [say.noRule] : []
+  const paragraphs = [
+    [
+      `${table} ${key.map(quoted).join(' ')}`,
+      say.at(at),
+      ...said,
+      ...roleLines(explanation, outlook),
+    ],
+    ...rules.map((rule) => [
+      ...ruleLines(explanation, rule, say),
+      ...outlookLines(rule, explanation, outlook).map((line) => `  ${line}`),
+    ]),
+  ]
+  return `${paragraphs.map((lines) => lines.flatMap(wrapped).join('\n')).join('\n\n')}\n`
+}
+
+/** As it would be typed again. */
+function quoted(part: string): string {
+  return /^[\w.:@+-]+$/.test(part) ? part : `'${part.replaceAll("'", String.raw`'\''`)}'`
+}
+
+function wrapped(line: string): readonly string[] {
+  const indent = /^ */.exec(line)?.[0] ?? ''
+  return wrap(line.trimStart(), indent)
+}
+
+function roleLines(
+  { anonymised, startsPeriods, holdsRows }: Explanation,
+  say: Outlook,
+): readonly string[] {
+  return [
+    ...anonymised.map(({ rule, seq }) => say.anonymised(rule, seq)),
+    ...startsPeriods.map(({ rule, records }) => say.startsPeriods(rule, records)),
+    ...holdsRows.map(({ table, rows }) => say.holdsRows(table, rows)),
+  ]
 }
 
 function ruleLines(
@@ -185,17 +235,23 @@ function ruleLines(
   rule: ExplainedRule,
   say: Sentences,
 ): readonly string[] {
+  const isDated = DATED.has(rule.verdict)
   return [
     `${rule.rule}: ${rule.title}`,
     ...(rule.source === null ? [] : [rule.source]),
     ...(rule.phase === null ? [] : [say.phase(rule)]),
     say.governed(rule),
     ...(rule.pseudonymises.length > 0 ? [say.pseudonymised(list(rule.pseudonymises))] : []),
-    ...(DATED.has(rule.verdict) ? [say.start(rule)] : []),
-    ...(DATED.has(rule.verdict) && rule.retentionEnd !== null ? [say.end(rule)] : []),
+    ...(rule.events.some(({ rows }) => rows > 0) ? [outlookOf(say).events(rule)] : []),
+    ...(isDated ? [say.start(rule)] : []),
+    ...(isDated && rule.retentionEnd !== null ? [say.end(rule)] : []),
     ...(PRESSING.has(rule.verdict) && rule.inTimeUntil !== null ? [say.inTime(rule)] : []),
     ...rule.holds.map((hold) => say.hold(hold, hold.on === explanation.table)),
     say.verdict[rule.verdict](rule),
     ...(rule.mode === 'report' ? [say.report] : []),
   ].map((line, at) => (at === 0 ? line : `  ${line}`))
+}
+
+function outlookOf(say: Sentences): Outlook {
+  return say === FR ? OUTLOOK_FR : OUTLOOK_EN
 }

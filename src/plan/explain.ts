@@ -1,9 +1,11 @@
 /** Why one record is kept, or when it may go: every rule that reaches it, with its verdict. */
 import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { printTable, sameTable } from '../base/names.ts'
-import type { Table } from '../catalog/catalog.ts'
-import { isTangled, type Child, type FittedRule } from '../catalog/fitted.ts'
+import type { Catalog, Table } from '../catalog/catalog.ts'
+import { fingerprint } from '../catalog/fingerprint.ts'
+import type { Child, FittedRule } from '../catalog/fitted.ts'
 import {
+  keyArray,
   keyEquals,
   keySet,
   keyTexts,
@@ -14,21 +16,20 @@ import {
 } from '../db/governed.ts'
 import { printPeriod } from '../policy/period.ts'
 import type { Rule } from '../policy/policy.ts'
-import {
-  firstInstantOf,
-  latestDay,
-  periodOf,
-  readBoundary,
-  type Boundary,
-  type Cutoff,
-} from './boundary.ts'
+import { firstWake } from '../policy/wake.ts'
+import { stateOf, type ApprovalState, type Approved } from './approval.ts'
+import { firstInstantOf, latestDay, periodOf, readBoundary, type Boundary } from './boundary.ts'
 import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
-import { anyGoing } from './going.ts'
+import { relatedCounts } from './events.ts'
+import { explainHindrances, type ExplainedHindrances } from './explain-hindrances.ts'
 import { explainHolds, type ExplainedHold } from './explain-holds.ts'
-import { hindrancesOf, isTied } from './hindrance.ts'
+import { explainRoles, type ExplainedRoles, type Subject } from './explain-roles.ts'
+import { anyGoing } from './going.ts'
+import { tablesReached } from './make.ts'
+import type { Plan, Refusal } from './plan.ts'
 
-export type Explanation = {
+export type Explanation = ExplainedRoles & {
   readonly table: string
   readonly key: Key
   /** False: no row has this key now. */
@@ -36,9 +37,13 @@ export type Explanation = {
   /** The instant the explanation stands at. */
   readonly at: string
   readonly rules: readonly ExplainedRule[]
+  /** Anonymisations of the record, and the journal entry of each. */
+  readonly anonymised: readonly { readonly rule: string; readonly seq: number }[]
+  /** Whether all records of the rules were counted, to say what a limit refuses. */
+  readonly limitsAsked: boolean
 }
 
-export type ExplainedRule = {
+export type ExplainedRule = ExplainedHindrances & {
   readonly rule: string
   /** Which phase of which rule it is; null for a rule without phases. */
   readonly phase: Rule['phase']
@@ -54,6 +59,8 @@ export type ExplainedRule = {
   readonly verdict: Verdict
   /** Which column gave the period start, or could have: `crm.contract.ended_on`. */
   readonly startsAt: string
+  /** Of an event-started period: the related rows that have a say. Empty for a column of the row itself. */
+  readonly events: readonly ExplainedEvents[]
   readonly keep: string
   readonly zone: string
   readonly today: string
@@ -67,14 +74,25 @@ export type ExplainedRule = {
   readonly inTimeUntil: string | null
   /** How the record changes with a row of `governs`; null if it is one itself. */
   readonly along: 'purge' | 'detach' | null
-  /** Tables with rows that still refer to the record, or to rows that go along with it, and stay. */
-  readonly blockedBy: readonly string[]
-  /** It has to go at once with other rows of `governs`, or of tables that go along, that stay. */
-  readonly tied: boolean
-  /** Rules that read a period start or a link from the record and have yet to act; tables of rows it holds. */
-  readonly decidesFor: readonly string[]
+  /** The same on the clocks of the rule's zone: `2026-03-01 00:00:00`. */
+  readonly mayGoFromLocal: string | null
+  /** When the daemon runs the rule; null: never by itself. */
+  readonly schedule: Rule['schedule']
+  /** The first scheduled run at which it may go by time alone; null if none is known. */
+  readonly nextRun: string | null
+  /** How the rule's approval stands; null for a rule that only reports. */
+  readonly approval: { readonly state: ApprovalState; readonly expiresAt: string | null } | null
+  /** Why a plan would refuse the rule, if somebody asked (`limitsAsked`). */
+  readonly refusal: Refusal | null
   /** Open holds that cover the record, due or not. */
   readonly holds: readonly ExplainedHold[]
+}
+
+export type ExplainedEvents = {
+  readonly column: string
+  readonly rows: number
+  readonly open: number
+  readonly implausible: number
 }
 
 export type ExplainRequest = {
@@ -84,6 +102,10 @@ export type ExplainRequest = {
   readonly values: Key
   /** The instant to stand at. */
   readonly at: string
+  /** What the journal says about the rules, and the tables that their approvals rest on. */
+  readonly approvals?: { readonly approved: Approved; readonly catalog: Pick<Catalog, 'tables'> }
+  /** A plan of now, which says what a limit refuses. */
+  readonly plan?: Pick<Plan, 'rules'>
 }
 
 /** Explains one record. Reads, on the caller's snapshot, and changes nothing. */
@@ -97,11 +119,35 @@ export async function explainRecord(
   for (const fitted of found ? rules : []) {
     const roots = await rootsOf(db, fitted, request)
     for (const root of roots) {
-      const said = await explainUnder(db, fitted, root, { kind: 'instant', at })
+      const said = await explainUnder(db, fitted, root, request)
       explained.push({ ...said, along: alongAs(fitted, table) })
     }
   }
-  return { table: printTable(table), key: values.slice(0, key.length), found, at, rules: explained }
+  const subject = { table, key, given: keySet(key, [values]) }
+  return {
+    table: printTable(table),
+    key: values.slice(0, key.length),
+    found,
+    at,
+    rules: explained,
+    anonymised: found ? await markersOf(db, subject) : [],
+    limitsAsked: request.plan !== undefined,
+    ...(found ? await explainRoles(db, rules, subject) : { startsPeriods: [], holdsRows: [] }),
+  }
+}
+
+async function markersOf(
+  db: QueryExecutorProvider,
+  { table, key, given }: Subject,
+): Promise<Explanation['anonymised']> {
+  const { rows } = await sql<{ rule: string; seq: bigint }>`
+    select marker.rule, marker.seq
+    from ${tableId(table)} as row
+    join ${given} as given on ${keyEquals(key, 'row', 'given')}
+    join retentiond.anonymised as marker
+      on marker.table_oid = ${table.oid}::oid and marker.key = ${keyArray(key, 'row')}
+    order by marker.seq`.execute(db)
+  return rows.map(({ rule, seq }) => ({ rule, seq: Number(seq) }))
 }
 
 async function exists(db: QueryExecutorProvider, request: ExplainRequest): Promise<boolean> {
@@ -166,16 +212,18 @@ type Judged = {
   readonly retention_end: string | null
   readonly may_go_from: string | null
   readonly in_time_until: string | null
+  readonly may_go_from_local: string | null
 }
 
 async function explainUnder(
   db: QueryExecutorProvider,
   fitted: FittedRule,
   root: Key,
-  cutoff: Cutoff,
+  request: ExplainRequest,
 ): Promise<Omit<ExplainedRule, 'along'>> {
   const { rule, key } = fitted
-  const boundary = await readBoundary(db, fitted, cutoff)
+  const { at } = request
+  const boundary = await readBoundary(db, fitted, { kind: 'instant', at })
   const view = viewOf(fitted, boundary)
   const isRoot = sql`exists (
     select from ${keySet(key, [root])} as given where ${keyEquals(key, 'row', 'given')}
@@ -187,16 +235,19 @@ async function explainUnder(
       case when isfinite(day) then day end::text as start_day,
       case when isfinite(day) then ends end::text as retention_end,
       case when isfinite(day) then
-        to_char(
-          ${firstInstantOf(sql`(ends + 1)`, rule.zone)} at time zone 'UTC',
-          'YYYY-MM-DD"T"HH24:MI:SS"Z"'
-        )
+        to_char(first at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
       end as may_go_from,
+      case when isfinite(day) then
+        to_char(first at time zone ${rule.zone}::text, 'YYYY-MM-DD HH24:MI:SS')
+      end as may_go_from_local,
       case when isfinite(day) then ${inTimeUntil(rule)} end::text as in_time_until
     from ${judged(view, 'single rows', isRoot)} as judged
     cross join lateral (
       select case when isfinite(day) then (day + ${periodOf(rule.keep)})::date end as ends
-    ) as period`.execute(db)
+    ) as period
+    cross join lateral (select ${firstInstantOf(sql`(ends + 1)`, rule.zone)} as first) as going`.execute(
+    db,
+  )
   const [row] = rows
   return {
     rule: rule.id,
@@ -211,6 +262,7 @@ async function explainUnder(
     governs: printTable(rule.table),
     verdict: row?.verdict ?? 'outside',
     startsAt: row?.origin ?? startOf(fitted),
+    events: await eventsUnder(db, view, isRoot),
     keep: printPeriod(rule.keep),
     zone: rule.zone,
     today: boundary.today,
@@ -218,7 +270,12 @@ async function explainUnder(
     retentionEnd: row?.retention_end ?? null,
     mayGoFrom: row?.may_go_from ?? null,
     inTimeUntil: row?.in_time_until ?? null,
-    ...(await hindrancesFound(db, view, isRoot)),
+    mayGoFromLocal: row?.may_go_from_local ?? null,
+    schedule: rule.schedule,
+    nextRun: nextRunOf(rule, at, row?.may_go_from ?? null),
+    approval: approvalOf(fitted, request),
+    refusal: request.plan?.rules.find((planned) => planned.rule === rule.id)?.refusal ?? null,
+    ...(await explainHindrances(db, view, isRoot)),
     holds: await explainHolds(db, view, isRoot),
   }
 }
@@ -232,23 +289,40 @@ function startOf({ rule: { start, table } }: FittedRule): string {
   return start.sources.map((source) => `${printTable(source.table)}.${source.column}`).join(', ')
 }
 
-async function hindrancesFound(
+async function eventsUnder(
   db: QueryExecutorProvider,
-  view: View,
+  { fitted, boundary }: View,
   isRoot: RawBuilder<unknown>,
-): Promise<Pick<ExplainedRule, 'blockedBy' | 'tied' | 'decidesFor'>> {
-  const { blockers, readers, holding } = hindrancesOf(view)
-  const holds = async (condition: RawBuilder<unknown>): Promise<boolean> => {
-    const { rows } = await sql`
-      select 1 from ${tableId(view.fitted.table)} as row
-      where ${isRoot} and ${condition}`.execute(db)
-    return rows.length > 0
+): Promise<readonly ExplainedEvents[]> {
+  const { rule, start, table } = fitted
+  if (start.kind === 'column') return []
+  const explained: ExplainedEvents[] = []
+  for (const { column, counts } of relatedCounts(
+    start,
+    { rule, boundary },
+    { table, is: isRoot },
+  )) {
+    const { rows } = await counts.execute(db)
+    const count = (name: string): number => Number(rows[0]?.[name] ?? 0)
+    const [open, implausible] = [count('open'), count('implausible')]
+    explained.push({ column, rows: count('rows'), open, implausible })
   }
-  const blockedBy = new Set<string>()
-  for (const { name, condition } of blockers) if (await holds(condition)) blockedBy.add(name)
-  const decidesFor = new Set<string>()
-  for (const { name, condition } of [...readers, ...holding])
-    if (await holds(condition)) decidesFor.add(name)
-  const tied = isTangled(view.fitted) && (await holds(isTied(view)))
-  return { blockedBy: [...blockedBy], tied, decidesFor: [...decidesFor] }
+  return explained
+}
+
+/** Of a record that has no end yet nothing can be said. */
+function nextRunOf(rule: Rule, at: string, mayGoFrom: string | null): string | null {
+  if (rule.mode === 'report' || rule.schedule === null || mayGoFrom === null) return null
+  return firstWake(rule.schedule, mayGoFrom > at ? mayGoFrom : at)
+}
+
+function approvalOf(
+  fitted: FittedRule,
+  { approvals, at }: ExplainRequest,
+): ExplainedRule['approval'] {
+  if (approvals === undefined || fitted.rule.mode === 'report') return null
+  const { approved, catalog } = approvals
+  const standing = approved.standings.get(fitted.rule.id)
+  const state = stateOf(fitted, fingerprint(tablesReached([fitted], catalog)), standing, at)
+  return { state, expiresAt: standing?.approval?.expiresAt ?? null }
 }

@@ -1,10 +1,10 @@
 /** The plan as a JSON file: snake_case like the policies, versioned, and read back with suspicion. */
 import { z } from 'zod'
-import type { Json } from '../base/canonical.ts'
 import { ConfigError, RefusedError } from '../base/errors.ts'
 import { APPROVAL_STATES } from './approval.ts'
 import { REFERENCE_KINDS } from '../policy/policy.ts'
 import { planDigest, REFUSALS, type Plan } from './plan.ts'
+import { renamed, toCamel, toSnake } from './snake.ts'
 
 /** Raised when a field changes its meaning or goes away; new fields do not raise it. */
 const SCHEMA_VERSION = 1
@@ -38,6 +38,7 @@ const plannedRule = z.strictObject({
   source: z.string().nullable(),
   digest,
   table: z.string(),
+  filtered: z.boolean(),
   action: z.enum(['purge', 'anonymise']),
   mode: z.enum(['report', 'enforce']),
   keep: z.string(),
@@ -139,21 +140,4 @@ function readJson(file: string, text: string): unknown {
       remedy: 'make it with: retentiond plan -o plan.json',
     })
   }
-}
-
-/** Renames the keys of every object; a plan has no key that comes from data. */
-function renamed(value: unknown, rename: (key: string) => string): Json {
-  if (Array.isArray(value)) return value.map((item) => renamed(item, rename))
-  if (value === null || typeof value !== 'object') return value as Json
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [rename(key), renamed(item, rename)]),
-  )
-}
-
-function toSnake(key: string): string {
-  return key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-}
-
-function toCamel(key: string): string {
-  return key.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }

@@ -10,7 +10,7 @@ import {
   type StartedRule,
 } from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
-import { groundsOf, stillHolds, type Ground } from '../hold/held.ts'
+import { groundsOf, holdsRow, stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
 import { matches } from './condition.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
@@ -203,24 +203,65 @@ function blockers(view: View): readonly Asked[] {
 
 /** What could stand in the way of a row, each by the name of the table or the rule that does. */
 export function hindrancesOf(view: View): {
-  readonly blockers: readonly Named[]
-  readonly readers: readonly Named[]
+  readonly superseding: readonly Named[]
+  readonly keepers: readonly Named[]
+  readonly blockers: readonly Counted[]
+  readonly readers: readonly Counted[]
   /** Tables of rows that it holds. */
-  readonly holding: readonly Named[]
+  readonly holding: readonly Counted[]
 } {
   const { fitted } = view
-  const named = (asked: readonly Asked[], nameAt: (at: number) => string): readonly Named[] =>
-    asked.map(({ along, of }, at) => ({ name: nameAt(at), condition: anyAmong(view, along, of) }))
+  const named = (asked: readonly Asked[], others: readonly StartedRule[]): readonly Named[] =>
+    others.map(({ rule }, at) => ({
+      name: rule.id,
+      condition: anyOf(view, asked.slice(at, at + 1)),
+    }))
+  const [blocker, waiting] = [alias(view, 'blocker'), alias(view, 'reader')]
   return {
-    blockers: named(blockers(view), (at) => printTable(fitted.blockers[at]?.table ?? fitted.table)),
-    readers: named(waitingReaders(view), (at) => fitted.readers[at]?.reader.rule.id ?? ''),
-    holding: named(stillHolding(view), (at) =>
-      printTable(fitted.holding[at]?.covered ?? fitted.table),
-    ),
+    superseding: named(superseding(view), fitted.superseding),
+    keepers: named(keepers(view), fitted.rivals),
+    blockers: fitted.blockers.map((each) => ({
+      name: printTable(each.table),
+      from: sql`${tableId(each.key.from)} as ${sql.id(blocker)}`,
+      along: alongOf(fitted, each.key.to),
+      of: (row) => conjunction([refersTo(each.key, blocker, row), staysFor(view, each, row)]),
+    })),
+    readers: fitted.readers.map((reader) => ({
+      name: reader.reader.rule.id,
+      from: sql`${tableId(reader.reader.table)} as ${sql.id(waiting)}`,
+      along: alongOf(fitted, reader.on),
+      of: (row) => {
+        const { tables, condition } = waits(view, reader, row)
+        return sql`exists (select from (select) as one${tables} where ${condition})`
+      },
+    })),
+    holding: fitted.holding.map(({ covered, source, on }) => ({
+      name: printTable(covered),
+      from: sql`${tableId(covered)} as covered`,
+      along: alongOf(fitted, on),
+      of: (row) => holdsRow(source, row, 'covered', matches),
+    })),
   }
 }
 
 type Named = { readonly name: string; readonly condition: RawBuilder<unknown> }
+
+/** Rows of another table (`from`) that stand in the way of those rows `of` is true of. */
+export type Counted = Asked & { readonly name: string; readonly from: RawBuilder<unknown> }
+
+/** Counts what stands in the way of the governed row that `isRoot` is true of, or of what goes along. */
+export function countHindering(
+  view: View,
+  { from, along, of }: Counted,
+  isRoot: RawBuilder<unknown>,
+): RawBuilder<{ rows: string }> {
+  return sql`
+    select count(*)::text as rows from ${from}
+    where exists (
+      select from ${tableId(view.fitted.table)} as ${sql.id(view.row)}
+      where ${isRoot} and ${anyAmong(view, along, of)}
+    )`
+}
 
 /** True of a referring row that is another one than its parent and will not have gone before it. */
 function staysFor(view: View, { key }: Blocker, row: string): RawBuilder<boolean> {
@@ -263,25 +304,36 @@ function waitingReaders(view: View): readonly Asked[] {
   }))
 }
 
-function readerWaits(
+function readerWaits(view: View, reader: Reader, read: string): RawBuilder<boolean> {
+  const { tables, condition } = waits(view, reader, read)
+  return sql<boolean>`exists (
+    select from ${tableId(reader.reader.table)} as ${sql.id(alias(view, 'reader'))}${tables}
+    where ${condition}
+  )`
+}
+
+/** True of a row `reader` that the row `read` decides, and on which its rule has yet to act. */
+function waits(
   view: View,
   { reader, hops, pairs, exceptRoot }: Reader,
   read: string,
-): RawBuilder<boolean> {
+): { readonly tables: RawBuilder<unknown>; readonly condition: RawBuilder<unknown> } {
   const waiting = alias(view, 'reader')
   const up = upThrough(hops, read, (name) => alias(view, name))
-  const { rule, table, key } = reader
+  const { rule, key } = reader
   const acted = rule.action.kind === 'purge' ? [] : [isAnonymised(reader, waiting)]
   const before = view.earlier?.get(rule.id)
   const willAct =
     before === undefined
       ? []
       : [isActionable({ ...view, ...before, row: waiting, level: view.level + 1 })]
-  return sql<boolean>`exists (
-    select from ${tableId(table)} as ${sql.id(waiting)}${up.tables}
-    where ${conjunction(pairs.map(({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`))}
-      and ${up.links}
-      and ${disjunction([...acted, ...willAct])} is not true
-      ${exceptRoot ? sql`and not ${sameRow(key, waiting, view.row)}` : sql``}
-  )`
+  const condition = conjunction([
+    ...pairs.map(
+      ({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`,
+    ),
+    up.links,
+    sql`${disjunction([...acted, ...willAct])} is not true`,
+    ...(exceptRoot ? [sql`not ${sameRow(key, waiting, view.row)}`] : []),
+  ])
+  return { tables: up.tables, condition }
 }

@@ -40,6 +40,8 @@ export type PlannedRule = {
   /** Digest of the rule. */
   readonly digest: string
   readonly table: string
+  /** False: without a filter, every row of the table is of this record class. */
+  readonly filtered: boolean
   readonly action: 'purge' | 'anonymise'
   readonly mode: 'report' | 'enforce'
   /** As people read it: `10 years`. */

@@ -2,8 +2,7 @@ import { WHY_NOT_APPROVED } from './approval.ts'
 import type { ReferenceKind } from '../policy/policy.ts'
 import { visible } from '../policy/visible.ts'
 import { rowsPlanned, willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
-
-const WIDTH = 100
+import { WIDTH, wrap } from './wrap.ts'
 
 /** Renders a plan to be read in a minute on a terminal of 100 columns. */
 export function renderPlan(plan: Plan): string {
@@ -103,7 +102,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
   return [
     ...wrap(`${rule.rule}: ${rule.title}${phaseOf(rule)}`, ''),
     ...wrap(
-      `${rule.table}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
+      `${rule.table}${rule.filtered ? '' : ', every row'}: ${rule.action} ${rule.keep} after the period started; today ${rule.today}, so due if it started before ${rule.firstDayNotDue}`,
       '  ',
     ),
     ...lines.flatMap((line) => wrap(line, '  ')),
@@ -258,26 +257,4 @@ function months(count: number): string {
 /** Digits in groups of three, as people of all locales read them. */
 function number(value: number): string {
   return String(value).replaceAll(/\B(?=(\d{3})+$)/g, ' ')
-}
-
-/** Breaks text between words, and a word that is longer than a line wherever the line ends. */
-function wrap(text: string, indent: string): readonly string[] {
-  const lines: string[] = []
-  let line = indent
-  for (const word of visible(text)
-    .split(' ')
-    .flatMap((each) => pieces(each, WIDTH - indent.length - 2))) {
-    if (line.length + word.length + 1 > WIDTH && line.trim() !== '') {
-      lines.push(line)
-      line = `${indent}  `
-    }
-    line = line.trim() === '' ? `${line}${word}` : `${line} ${word}`
-  }
-  return [...lines, line]
-}
-
-function pieces(word: string, length: number): readonly string[] {
-  return word.length <= length
-    ? [word]
-    : [word.slice(0, length), ...pieces(word.slice(length), length)]
 }

@@ -1,9 +1,13 @@
 /** The small shapes of which the documents of a policy are made. */
-import { z } from 'zod'
+import { config, z } from 'zod'
 import { quote } from './fault.ts'
 import type { Fault } from './fault.ts'
 import { field, readDay, readText, readZone } from './fields.ts'
 import { readColumn, readId, readTable, readTableColumn } from './name.ts'
+
+// zod's own sentences look into the value that they speak of, and a mapping may call a key
+// `constructor`. Nobody reads them: issues.ts makes ours.
+config({ localeError: ({ code }) => `invalid: ${code}` })
 
 /**
  * A mapping that accepts no other key. The message of its unknown keys is the list of the known

@@ -63,6 +63,22 @@ test('a child that goes along is covered by the rule of its parent', async () =>
   expect(findings.some((finding) => finding.includes('shop.customer'))).toBe(true)
 })
 
+test('a partition that is detached is a table that no rule covers', async () => {
+  const rules = `  - { id: visit, table: shop.visit, start: seen_on, keep: 1 year, then: purge }\n`
+  const isFound = async (): Promise<boolean> =>
+    (await found('  schemas: [shop]\n', rules)).some((finding) => finding.includes('visit_2026'))
+  expect(await isFound()).toBe(false)
+
+  await fitting.run('alter table shop.visit detach partition shop.visit_2026')
+  const detached = await isFound()
+  await fitting.run(
+    `alter table shop.visit attach partition shop.visit_2026
+     for values from ('2026-01-01') to ('2027-01-01')`,
+  )
+
+  expect(detached).toBe(true)
+})
+
 test('a schema that is not there is a finding, and an empty one is covered', async () => {
   expect(await found('  schemas: [empty, gone]\n')).toEqual([
     'coverage.schemas[1] schema_missing: there is no schema gone in this database',

@@ -15,6 +15,8 @@ type Migration = {
 /** Before any lock, among the rows, after the shape was proved, and last. */
 const FEW: readonly BatchStep[] = ['begun', 'rows', 'catalog', 'journalled']
 
+const TWO: readonly BatchStep[] = ['rows', 'journalled']
+
 const TRIGGER = 'each row execute function suppress_redundant_updates_trigger()'
 const CONTRACT_KEY = 'contract_customer_id_fkey'
 const SURVEY_KEY = 'survey_ticket_id_fkey'
@@ -85,6 +87,25 @@ const MIGRATIONS: readonly Migration[] = [
     up: 'alter table crm.message rename to letter',
     down: 'alter table crm.letter rename to message',
     steps: FEW,
+  },
+  {
+    name: 'another type of the column of the filter',
+    up: 'alter table crm.ticket alter status type varchar(40)',
+    down: 'alter table crm.ticket alter status type text',
+    steps: TWO,
+  },
+  {
+    name: 'a column that is dropped',
+    up: 'alter table crm.message drop body',
+    down: 'alter table crm.message add body text',
+    steps: TWO,
+  },
+  {
+    name: 'a table that is dropped and made again',
+    up: 'do $$ begin drop table crm.survey; create table crm.survey (id bigint primary key, ticket_id bigint references crm.ticket, sent_on date); grant all on crm.survey to public; end $$',
+    // Another table for good: there is no way back, and so one step is tried.
+    down: 'select 1',
+    steps: ['rows'],
   },
   {
     name: 'no foreign key of the source any more',

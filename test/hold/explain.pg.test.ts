@@ -31,13 +31,25 @@ test('an explanation names the case and scope of every hold, and where it lies, 
 
   const [rule] = explanation.rules
   expect(rule).toMatchObject({ verdict: 'held' })
+  const placed = {
+    since: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}Z$/) as string,
+    until: null,
+  }
   expect(rule?.holds).toEqual([
-    { hold: 1, case: CASE, scope: 'subject', on: 'crm.customer', source: null },
-    { hold: null, case: null, scope: 'source', on: 'crm.customer', source: 'legal.litigation' },
-    { hold: 2, case: 'CASE-7', scope: 'row', on: 'crm.message', source: null },
+    { hold: 1, case: CASE, scope: 'subject', on: 'crm.customer', source: null, ...placed },
+    {
+      hold: null,
+      case: null,
+      scope: 'source',
+      on: 'crm.customer',
+      source: 'legal.litigation',
+      since: null,
+      until: null,
+    },
+    { hold: 2, case: 'CASE-7', scope: 'row', on: 'crm.message', source: null, ...placed },
   ])
   expect(renderExplanation(explanation, 'en')).toContain(
-    `Held: by subject, hold 1 of case ${CASE} (on a row of crm.customer).\n`,
+    `Held: by subject, hold 1 of case ${CASE} (on a row of crm.customer), since `,
   )
   expect(renderExplanation(explanation, 'fr')).toContain(
     'Gelé : par une ligne de legal.litigation (sur une ligne de crm.customer).\n',

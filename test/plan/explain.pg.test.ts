@@ -118,8 +118,14 @@ test('a due contract that still decides says for which rule, and one that is ref
   const deciding = await explain(bed, 'crm.contract', '10')
   const blocked = await explain(bed, 'crm.contract', '11')
 
-  expect(deciding.rules[0]).toMatchObject({ verdict: 'deciding', decidesFor: ['customer'] })
-  expect(blocked.rules[0]).toMatchObject({ verdict: 'blocked', blockedBy: ['crm.invoice'] })
+  expect(deciding.rules[0]).toMatchObject({
+    verdict: 'deciding',
+    decidesFor: [{ rule: 'customer', records: 1 }],
+  })
+  expect(blocked.rules[0]).toMatchObject({
+    verdict: 'blocked',
+    blockedBy: [{ table: 'crm.invoice', rows: 1 }],
+  })
 })
 
 test('a child is explained by the rule of the row it goes along with', async () => {
@@ -151,8 +157,8 @@ test('every verdict has its sentence in both languages', async () => {
     renderExplanation(explanation, 'fr'),
   ]
 
-  expect(english).toContain('still decides for customer')
+  expect(english).toContain('still decides for 1 record of the rule customer')
   expect(english).toContain('The last day of the period is 2021-02-28')
-  expect(french).toContain('il décide encore pour customer')
+  expect(french).toContain('il décide encore pour 1 enregistrement de la règle customer')
   expect(french).toContain('5 ans après le début du délai')
 })

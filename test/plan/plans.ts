@@ -11,6 +11,7 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     source: null,
     digest: DIGEST,
     table: 'crm.contract',
+    filtered: true,
     action: 'purge',
     mode: 'enforce',
     keep: '5 years',

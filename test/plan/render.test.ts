@@ -19,6 +19,7 @@ test('a plan reads like this', () => {
         rule: 'customer',
         title: 'Customers without a contract',
         table: 'crm.customer',
+        filtered: false,
         action: 'anonymise',
         keep: '10 years',
         firstDayNotDue: '2016-11-22',
@@ -60,7 +61,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 99ca46cf9075
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 8094b6b50c51
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
@@ -78,8 +79,8 @@ test('a plan reads like this', () => {
       7 kept: still open
 
     customer: Customers without a contract
-      crm.customer: anonymise 10 years after the period started; today 2026-11-22, so due if it started
-        before 2016-11-22
+      crm.customer, every row: anonymise 10 years after the period started; today 2026-11-22, so due if
+        it started before 2016-11-22
       2 000 000 due, the oldest started 10 years ago, the median 9 years 11 months, the newest 1 year
       400 kept: their period runs
       4 never expire: no related row says when their period starts
@@ -183,6 +184,15 @@ test('only rules that act are counted in the closing line', () => {
   expect(closing([plannedRule(), plannedRule()])).toBe(
     '200 rows under 2 rules would be acted on, children counted.',
   )
+})
+
+test('a plan says of a rule without a filter that it speaks of every row', () => {
+  const [all, some] = [false, true].map((filtered) =>
+    renderPlan(planWith({ rules: [plannedRule({ filtered })] })),
+  )
+
+  expect(all).toContain('crm.contract, every row: purge')
+  expect(some).not.toContain('every row')
 })
 
 test('a plan says how much it leaves of a table that has a floor', () => {

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
-import { ruleBasis } from '../../src/policy/digest.ts'
+import { stateOf, versionOf, type Approval } from '../../src/plan/approval.ts'
+import { ruleBasis, ruleDigest } from '../../src/policy/digest.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
+import type { Rule } from '../../src/policy/policy.ts'
 import { parsed, policyYaml, ruleWith } from './documents.ts'
 
 test('the digest of a rule is the same for ever', () => {
@@ -58,6 +60,27 @@ test('a default that is written out has the digest of one that is not', () => {
 
   expect(written.digest).toBe(ruleWith('').digest)
 })
+
+test.for<Partial<Rule>>([
+  { plausibleFrom: '1980-01-01' },
+  { limits: { maxRows: 100_000, maxPercent: 10, trip: 'either' } },
+  { limits: { maxRows: 50_000, maxPercent: 20, trip: 'either' } },
+  { limits: { maxRows: 50_000, maxPercent: 10, trip: 'both' } },
+  { mode: 'enforce' },
+])('a default that another version of the program changes needs an approval: %o', (changed) => {
+  const before = fitted(ruleWith(''))
+  const after = fitted({ ...before.rule, ...changed })
+  const approval = { ...versionOf(before), beside: [], fingerprint: 'f', expiresAt: '2100' }
+  const standing = { approval: approval as unknown as Approval, revoked: false }
+
+  expect(stateOf(before, 'f', standing, '2026')).toBe('given')
+  expect(stateOf(after, 'f', standing, '2026')).toBe('changed')
+  expect(ruleDigest(after.rule)).not.toBe(before.rule.digest)
+})
+
+function fitted(rule: Rule) {
+  return { rule, rivals: [] }
+}
 
 test.for(['schedule: 0 3 * * *', 'batch: { rows: 10 }'])(
   'how a rule runs is of the digest of the set and not of the rule: %s',

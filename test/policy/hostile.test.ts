@@ -44,6 +44,16 @@ test('a changed policy never makes the parser throw, and every problem has its p
   expect(refused).toBeGreaterThan(150)
 })
 
+test('a mapping whose key is the name of something in JavaScript is refused like any other', () => {
+  const text = policyYaml(
+    '  - { id: a, table: t.a, start: at, keep: 1 year, then: { constructor: { name: { x: 1 } } } }\n',
+  )
+
+  const { problems = [] } = parsePolicies([{ file: 'a.yaml', text }])
+
+  expect(problems.map(({ path }) => path)).toContain('rules[0].then.constructor')
+})
+
 const signs =
   '\n|\t|:|[|]|{|}|!|>|"|%|#|,|\\|\0|\u001b|\u2028|\ufeff|- |? |&a |*a |---\n|<<: |0x|\ud800'
 

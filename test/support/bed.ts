@@ -4,7 +4,7 @@ import { expect, test as base } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
-import { keeperNeeds, renderGrants, needsOf } from '../../src/catalog/needs.ts'
+import { keeperNeeds, needsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
 import { fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
@@ -91,6 +91,8 @@ class OpenBed implements Bed {
   #governed: (Prepared & { readonly set: PolicySet }) | null = null
   /** Rows seen in each watched table, less those that the application removed. */
   readonly #seen = new Map<string, number>()
+  /** How SQL writes the name of a watched table. */
+  readonly #quoted = new Map<string, string>()
 
   constructor(parts: Parts) {
     this.database = parts.database
@@ -167,8 +169,9 @@ class OpenBed implements Bed {
   /** Counts the rows that are there now beside those that the journal says are gone. */
   async watch(): Promise<void> {
     const gone = await this.#journalled()
-    for (const table of this.#watched()) {
-      const [row] = await this.rows<{ rows: string }>(`select count(*) as rows from ${table}`)
+    for (const [table, written] of this.#watched()) {
+      this.#quoted.set(table, written)
+      const [row] = await this.rows<{ rows: string }>(`select count(*) as rows from ${written}`)
       this.#seen.set(table, Number(row?.rows) + (gone.get(table) ?? 0))
     }
   }
@@ -188,13 +191,16 @@ class OpenBed implements Bed {
     return this.#governed
   }
 
-  #watched(): readonly string[] {
+  /** Each table by the name that the journal has for it, and as SQL writes it. */
+  #watched(): ReadonlyMap<string, string> {
     const rules = this.#governed?.rules ?? []
     const tables = rules.flatMap(({ table, children }) => [
       table,
       ...children.map((child) => child.table),
     ])
-    return [...new Set(tables.map((table) => printTable(table)))]
+    return new Map(
+      tables.map((table) => [printTable(table), `${quoted(table.schema)}.${quoted(table.name)}`]),
+    )
   }
 
   async #journalled(): Promise<ReadonlyMap<string, number>> {
@@ -214,7 +220,9 @@ class OpenBed implements Bed {
   async #checkInvariant(): Promise<void> {
     const gone = await this.#journalled()
     for (const [table, seen] of this.#seen) {
-      const [row] = await this.rows<{ rows: string }>(`select count(*) as rows from ${table}`)
+      const [row] = await this.rows<{ rows: string }>(
+        `select count(*) as rows from ${this.#quoted.get(table)}`,
+      )
       expect(`${table}: ${seen - Number(row?.rows)} gone`).toBe(
         `${table}: ${gone.get(table) ?? 0} gone`,
       )

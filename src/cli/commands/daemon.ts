@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openGoverned, pseudonymKey, type CliContext } from '../context.ts'
+import { loadConfigured, openWhenAsked, pseudonymKey, type CliContext } from '../context.ts'
 
 /** `daemon`: the sidecar. */
 export function daemonCommand(context: CliContext): Command {
@@ -12,9 +12,10 @@ export function daemonCommand(context: CliContext): Command {
       const config = context.config()
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(config.entryKeyFile))
-      await using connection = await openGoverned(context, set, { max: 3 })
+      await using connection = openWhenAsked(context, set, { max: 3 })
       await runDaemon({
         db: connection.db,
+        ask: connection.ask,
         set,
         signer,
         pseudonyms: await pseudonymKey(context),

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { ConfigError, UsageError } from '../../base/errors.ts'
+import { printTable } from '../../base/names.ts'
 import { didYouMean } from '../../base/nearest.ts'
 import { columnOf, rowKey, type Table } from '../../catalog/catalog.ts'
 import { inspectCatalog } from '../../catalog/inspect.ts'
@@ -8,14 +9,20 @@ import type { KeyColumn } from '../../db/governed.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { saysRowRefused } from '../../db/sqlstate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
+import { approvalsToRead } from '../../enforce/standing.ts'
 import { renderExplanation, type Language } from '../../plan/explain-text.ts'
-import { explainRecord } from '../../plan/explain.ts'
-import { readInstant } from '../../plan/make.ts'
+import { renderExplanationJson } from '../../plan/explain-json.ts'
+import { explainRecord, type Explanation } from '../../plan/explain.ts'
+import { makePlan, readInstant, type Stand } from '../../plan/make.ts'
 import { prepare } from '../../plan/prepare.ts'
+import { readTable } from '../../policy/name.ts'
 import { loadConfigured, openGoverned, pseudonymKey, type CliContext } from '../context.ts'
-import { json } from '../output.ts'
 
-type Options = { readonly lang: Language; readonly output: 'text' | 'json' }
+type Options = {
+  readonly lang: Language
+  readonly output: 'text' | 'json'
+  readonly limits?: boolean
+}
 
 /** `explain`: why one record is kept, or when it may go. */
 export function explainCommand(context: CliContext): Command {
@@ -31,35 +38,59 @@ export function explainCommand(context: CliContext): Command {
     .addOption(
       new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
     )
+    .option('--limits', 'also count all records of the rules, to say what a limit refuses')
     .action(async (name: string, values: readonly string[], options: Options) => {
-      const set = await loadConfigured(context)
-      await using connection = await openGoverned(context, set)
-      await checkMigrated(connection.db)
-      const { rules } = await prepare(connection.db, set, await pseudonymKey(context))
-      const table = await findTable(connection.db, name)
-      const key = keyOf(table, values)
-      const explanation = await inSnapshot(connection.db, async (trx) =>
-        explainRecord(trx, { rules, table, key, values, at: await readInstant(trx) }),
-      ).catch((error: unknown) => {
-        if (!saysRowRefused(error)) throw error
-        throw new UsageError(`the key of ${name} is not of the type of its columns`, {
-          cause: error,
-          remedy: `give ${key.map((column) => `${column.name} (${column.type.name})`).join(', ')}`,
-        })
-      })
+      const explanation = await explainNow(context, { name, values, options })
       context.out(
         options.output === 'json'
-          ? json(1, { ...explanation })
+          ? renderExplanationJson(explanation)
           : renderExplanation(explanation, options.lang),
       )
     })
 }
 
+type Asked = {
+  readonly name: string
+  readonly values: readonly string[]
+  readonly options: Options
+}
+
+async function explainNow(
+  context: CliContext,
+  { name, values, options }: Asked,
+): Promise<Explanation> {
+  const set = await loadConfigured(context)
+  await using connection = await openGoverned(context, set)
+  const { db } = connection
+  await checkMigrated(db)
+  const { rules, catalog } = await prepare(db, set, await pseudonymKey(context))
+  const table = await findTable(db, name)
+  const key = keyOf(table, values)
+  const approved = await approvalsToRead(db)
+  const policyDigest = set.digest
+  const counted =
+    options.limits === true
+      ? { plan: await makePlan(db, { policyDigest, catalog, rules, stand: NOW, approved }) }
+      : {}
+  const approvals = { approved, catalog }
+  return await inSnapshot(db, async (trx) => {
+    const at = await readInstant(trx)
+    return explainRecord(trx, { rules, table, key, values, at, approvals, ...counted })
+  }).catch((error: unknown) => {
+    if (!saysRowRefused(error)) throw error
+    throw new UsageError(`the key of ${name} is not of the type of its columns`, {
+      cause: error,
+      remedy: `give ${key.map((column) => `${column.name} (${column.type.name})`).join(', ')}`,
+    })
+  })
+}
+
+const NOW: Stand = { kind: 'now' }
+
 async function findTable(db: Db, printed: string): Promise<Table> {
-  const dot = printed.indexOf('.')
-  const name = { schema: printed.slice(0, Math.max(dot, 0)), name: printed.slice(dot + 1) }
+  const name = readTable(printed).value ?? { schema: '', name: printed }
   const catalog = await inspectCatalog(db, [name])
-  const table = catalog.tables.get(printed)
+  const table = catalog.tables.get(printTable(name))
   if (table !== undefined) return table
   const near = didYouMean(printed, catalog.known)
   throw new ConfigError(`there is no table ${printed} in database ${catalog.database.name}`, {
