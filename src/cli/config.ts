@@ -12,6 +12,8 @@ export type Config = {
   readonly policies: string
   /** File of the entry key (PKCS#8 PEM, Ed25519). */
   readonly entryKeyFile: Setting
+  /** File of the key that signs checkpoints (PKCS#8 PEM, Ed25519); null: none are signed. */
+  readonly checkpointKeyFile: string | null
   /** File of the key of pseudonyms (64 hexadecimal digits); null if no rule makes any. */
   readonly pseudonymKeyFile: string | null
   /** `host:port` of the daemon's health endpoints. */
@@ -33,6 +35,7 @@ const KNOWN = new Set([
   'RETENTIOND_DATABASE_URL_FILE',
   'RETENTIOND_POLICIES',
   'RETENTIOND_ENTRY_KEY_FILE',
+  'RETENTIOND_CHECKPOINT_KEY_FILE',
   'RETENTIOND_PSEUDONYM_KEY_FILE',
   'RETENTIOND_LISTEN',
   'RETENTIOND_LOG_LEVEL',
@@ -56,6 +59,7 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
       name: 'RETENTIOND_ENTRY_KEY_FILE',
       value: env['RETENTIOND_ENTRY_KEY_FILE'] ?? null,
     },
+    checkpointKeyFile: env['RETENTIOND_CHECKPOINT_KEY_FILE'] ?? null,
     pseudonymKeyFile: env['RETENTIOND_PSEUDONYM_KEY_FILE'] ?? null,
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
     logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),

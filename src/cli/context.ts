@@ -11,6 +11,13 @@ import {
   type ConnectOptions,
 } from '../db/connect.ts'
 import { sql } from 'kysely'
+import {
+  openCheckpointer,
+  type Checkpointer,
+  type CheckpointTools,
+  type Publish,
+} from '../journal/checkpointer.ts'
+import { readCheckpointKeyFile } from '../journal/key-file.ts'
 import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
 import type { PolicySet } from '../policy/policy.ts'
@@ -130,6 +137,20 @@ async function answered({ db }: Connection, url: string): Promise<void> {
 /** Loads the policies of the configured folder; every problem at once is the error. */
 export async function loadConfigured(context: CliContext, folder?: string): Promise<PolicySet> {
   return valueOf(await loadPolicies(folder ?? context.config().policies))
+}
+
+/** Opens what signs checkpoints, if a key is set. */
+export async function checkpointer(
+  context: CliContext,
+  tools: Omit<CheckpointTools, 'checkpoints'>,
+  publish: Publish,
+): Promise<Checkpointer | undefined> {
+  const { checkpointKeyFile } = context.config()
+  if (checkpointKeyFile === null) return undefined
+  return openCheckpointer(
+    { ...tools, checkpoints: await readCheckpointKeyFile(checkpointKeyFile) },
+    publish,
+  )
 }
 
 /** Reads the key of pseudonyms, if one is set; a rule that needs it is a problem without. */

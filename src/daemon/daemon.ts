@@ -11,8 +11,9 @@ import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { enforceNow } from '../enforce/requests.ts'
 import { approvals } from '../enforce/standing.ts'
+import type { Checkpointer } from '../journal/checkpointer.ts'
 import { printTreeHead } from '../journal/merkle.ts'
-import { treeHead } from '../journal/read.ts'
+import { treeHead } from '../journal/nodes.ts'
 import type { Signer } from '../journal/signature.ts'
 import { requireSoundJournal } from '../journal/sound.ts'
 import { makePlan } from '../plan/make.ts'
@@ -22,8 +23,9 @@ import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
+import { pulse, PULSE } from './pulse.ts'
 import { untilReachable } from './reach.ts'
-import { openScheduler, type SetAlarm } from './schedule.ts'
+import { byCron, openScheduler, type SetAlarm } from './schedule.ts'
 
 export type DaemonOptions = {
   readonly db: Db
@@ -40,6 +42,10 @@ export type DaemonOptions = {
   readonly powerfulRole: 'refuse' | 'accept'
   /** What wakes it up; cron, if nothing else is given. */
   readonly setAlarm?: SetAlarm
+  /** What wakes it up for the journal alone; cron, if nothing else is given. */
+  readonly setPulse?: SetAlarm
+  /** Signs checkpoints; left out, none is signed. */
+  readonly checkpointer?: Checkpointer | undefined
   /** Aborted: finish the batch in hand and stop. */
   readonly signal: AbortSignal
 }
@@ -71,12 +77,40 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
     async (ids) => runScheduled(options, state, ids),
     options.setAlarm,
   )
+  await using alive = openPulse(options, state)
+  alive.wake()
   for (const { rules, at } of scheduler.next) log.info({ rules, at }, 'next scheduled run')
   if (scheduler.next.length === 0)
     log.warn({}, 'no rule has a schedule: nothing will run by itself')
   log.info({ port: http.port, policies: set.digest }, 'ready')
   await aborted(signal)
   log.info({}, 'stopping: the batch in hand is finished first')
+}
+
+interface Pulse extends AsyncDisposable {
+  readonly wake: () => void
+}
+
+/** Signs what was written, once an hour and when woken; one look at a time. */
+function openPulse(options: DaemonOptions, state: State): Pulse {
+  let beating = Promise.resolve()
+  const look = async (before: Promise<void>) => {
+    await before
+    if (!state.journal || options.signal.aborted) return
+    const unsound = await pulse(options)
+    if (unsound !== null) logFailure(options.log, state, unsound)
+  }
+  const wake = () => {
+    beating = look(beating)
+  }
+  const alarm = (options.setPulse ?? byCron)(PULSE, wake)
+  return {
+    wake,
+    [Symbol.asyncDispose]: async () => {
+      await alarm.stop()
+      await beating
+    },
+  }
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
@@ -165,6 +199,7 @@ async function runScheduled(
         trigger: 'schedule',
         acceptClock: false,
         holder: `daemon on ${hostname()}, process ${process.pid}`,
+        checkpointer: options.checkpointer,
         signal,
       },
       await approvals(db),

@@ -36,7 +36,8 @@ export function openScheduler(
   }
 }
 
-function byCron({ cron, zone }: Schedule, wake: () => void): Alarm {
+/** Wakes up by cron, in the time zone of the schedule. */
+export function byCron({ cron, zone }: Schedule, wake: () => void): Alarm {
   const task = createTask(cron, wake, { timezone: zone })
   void task.start()
   return {

@@ -60,6 +60,13 @@ async function tryLease(db: Db, holder: string): Promise<bigint | null> {
   }
 }
 
+/** Who holds the lease now; null if nobody does. */
+export async function leaseHolder(db: Db): Promise<string | null> {
+  const { rows } = await sql<{ holder: string | null }>`
+    select holder from retentiond.lease where expires_at > clock_timestamp()`.execute(db)
+  return rows[0]?.holder ?? null
+}
+
 /**
  * Proves inside a batch that the lease is still ours, and keeps it so until the batch ends. Read
  * before anything else is locked, so that a take-over never waits in the middle of our locks.

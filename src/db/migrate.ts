@@ -12,7 +12,12 @@ import { classify } from './sqlstate.ts'
 import { inTransaction } from './transaction.ts'
 
 /** The migrations this program was written against, oldest first: the files of migrations/. */
-export const MIGRATIONS: readonly string[] = ['0001_journal', '0002_hold', '0003_approval']
+export const MIGRATIONS: readonly string[] = [
+  '0001_journal',
+  '0002_hold',
+  '0003_approval',
+  '0004_checkpoint',
+]
 
 export type MigrateOptions = {
   /** Holds the numbered .sql files. */

@@ -32,6 +32,19 @@ export type EntryTable = {
   readonly leaf_hash: GeneratedAlways<Buffer>
 }
 
+/** The root of a perfect subtree of the journal's tree, above the leaves. */
+export type NodeTable = {
+  readonly level: number
+  readonly index: Int8
+  readonly hash: Buffer
+}
+
+/** The signed heads, as they were published. */
+export type CheckpointTable = {
+  readonly size: Int8
+  readonly note: string
+}
+
 /** The right to enforce on this database: a single row. */
 export type LeaseTable = {
   readonly one: boolean
@@ -103,6 +116,9 @@ export type OwnTables = {
   readonly 'retentiond.policy_entry': EntryView
   readonly 'retentiond.run_entry': EntryView
   readonly 'retentiond.approval_entry': EntryView
+  readonly 'retentiond.keys_entry': EntryView
+  readonly 'retentiond.node': NodeTable
+  readonly 'retentiond.checkpoint': CheckpointTable
   readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable
   readonly 'retentiond.anonymised': AnonymisedTable

@@ -11,6 +11,7 @@ import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference, RunOutcome, Trigger } from '../journal/entry.ts'
 import { newestPolicyEntry, unfinishedRuns } from '../journal/read.ts'
+import type { Checkpointer } from '../journal/checkpointer.ts'
 import type { Signer } from '../journal/signature.ts'
 import { newestEntryMs, requireSoundHead } from '../journal/sound.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
@@ -26,6 +27,7 @@ import { endRun } from './ended.ts'
 import { readGiven } from './standing.ts'
 import { unmarkGone } from './statements.ts'
 import { overdueAfter, overdueBefore, type RuleOverdue } from './overdue.ts'
+import { publishing } from './publish.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -45,6 +47,8 @@ export type RunRequest = {
   /** Who holds the lease, for others to read: host and process. */
   readonly holder: string
   readonly signal: AbortSignal
+  /** Signs heads while the run is at work; left out, none is signed. */
+  readonly checkpointer?: Checkpointer | undefined
   readonly onProgress?: (progress: Progress) => void
   readonly onStep?: (step: BatchStep) => void | Promise<void>
 }
@@ -83,7 +87,10 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
   const lease = await takeLease(db, request.holder)
   try {
     await closeInterrupted(request)
-    return await runRules(request, { started, lease })
+    const { result, unsound } = await publishing(request, async (signal) =>
+      runRules({ ...request, signal }, { started, lease }),
+    )
+    return unsound === null ? result : { ...result, exit: unsound.exit, error: unsound }
   } finally {
     // If this fails too, the lease runs out by itself.
     await releaseLease(db, lease).catch(() => {

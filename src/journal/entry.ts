@@ -104,6 +104,20 @@ export type EntryDraft =
       readonly rows: number
     }
   | HoldDraft
+  | KeysDraft
+  /** Nothing happened for a day: silence becomes visible. */
+  | { readonly type: 'heartbeat' }
+
+/**
+ * A key comes into use, or takes the place of the one before: an entry key for the entries after
+ * this one, a checkpoint key for checkpoints that cover this one. Signed by the key in use before.
+ */
+export type KeysDraft = {
+  readonly type: 'keys'
+  readonly use: 'entry' | 'checkpoint'
+  /** Verifier key. */
+  readonly key: string
+}
 
 /** A hold placed or lifted: its number, case and scope. Never the key, the subject or the person. */
 export type HoldDraft = {

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
+import { noteSignerOf, type NoteSigner } from './note.ts'
 import { signerOf, type Signer } from './signature.ts'
 
 /**
@@ -18,61 +19,74 @@ export async function generateKeyFile(path: string): Promise<void> {
 
 /** Reads the entry key; refuses one that others on this host could read. */
 export async function readKeyFile(path: string): Promise<Signer> {
-  await using file = await openFile(path, 'r')
+  return requireKey('entry', path, signerOf(await readSecretFile('entry', path)))
+}
+
+/** Reads the checkpoint key, under the same conditions. */
+export async function readCheckpointKeyFile(path: string): Promise<NoteSigner> {
+  return requireKey('checkpoint', path, noteSignerOf(await readSecretFile('checkpoint', path)))
+}
+
+/** Which key a file holds, for messages. */
+type KeyName = 'entry' | 'checkpoint'
+
+function requireKey<T>(name: KeyName, path: string, key: T | null): T {
+  if (key !== null) return key
+  throw new ConfigError(`${name} key file ${path} holds no Ed25519 key in PKCS#8 PEM`, {
+    remedy: `name the file that retentiond keygen made, or run: retentiond keygen ${path}`,
+  })
+}
+
+async function readSecretFile(name: KeyName, path: string): Promise<string> {
+  await using file = await openFile(path, 'r', name)
   // The rights of the file that was opened: asking by name again could meet another one.
   const status = await file.stat()
-  if (status.isDirectory()) throw isFolder(path)
+  if (status.isDirectory()) throw isFolder(path, name)
   if ((status.mode & 0o077) !== 0) {
-    throw new ConfigError(`entry key file ${path} can be read by its group or by others`, {
+    throw new ConfigError(`${name} key file ${path} can be read by its group or by others`, {
       remedy: `run: chmod 600 ${path}`,
     })
   }
-  const signer = signerOf(await file.readFile('utf8'))
-  if (signer === null) {
-    throw new ConfigError(`entry key file ${path} holds no Ed25519 key in PKCS#8 PEM`, {
-      remedy: `name the file that retentiond keygen made, or run: retentiond keygen ${path}`,
-    })
-  }
-  return signer
+  return await file.readFile('utf8')
 }
 
-async function openFile(path: string, flags: 'wx' | 'r') {
+async function openFile(path: string, flags: 'wx' | 'r', name: KeyName = 'entry') {
   try {
     return await open(path, flags, 0o600)
   } catch (error) {
-    throw explain(path, error)
+    throw explain(path, name, error)
   }
 }
 
-function explain(path: string, error: unknown): unknown {
+function explain(path: string, name: KeyName, error: unknown): unknown {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   switch (code) {
     case 'EEXIST':
-      return new ConfigError(`entry key file ${path} is there already`, {
+      return new ConfigError(`${name} key file ${path} is there already`, {
         cause: error,
         remedy: 'choose another path: the key that began a journal cannot be made again',
       })
     case 'ENOENT':
-      return new ConfigError(`entry key file ${path} does not exist, or its folder does not`, {
+      return new ConfigError(`${name} key file ${path} does not exist, or its folder does not`, {
         cause: error,
         remedy: `make the folder if it is missing, then run: retentiond keygen ${path}`,
       })
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':
-      return new ConfigError(`entry key file ${path} cannot be opened (${code})`, {
+      return new ConfigError(`${name} key file ${path} cannot be opened (${code})`, {
         cause: error,
         remedy: 'give the user that retentiond runs as the right to it',
       })
     case 'EISDIR':
-      return isFolder(path)
+      return isFolder(path, name)
     default:
       return error
   }
 }
 
-function isFolder(path: string): ConfigError {
-  return new ConfigError(`entry key file ${path} is a folder`, {
-    remedy: `run: retentiond keygen ${join(path, 'entry.key')}`,
+function isFolder(path: string, name: KeyName): ConfigError {
+  return new ConfigError(`${name} key file ${path} is a folder`, {
+    remedy: `run: retentiond keygen ${join(path, `${name}.key`)}`,
   })
 }

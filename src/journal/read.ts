@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import { JournalCorruptError } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { parseEntry, type Entry, type PolicyReference, type TableRows } from './entry.ts'
-import { EMPTY_RANGE, extend, rootOf, type Hash, type TreeHead } from './merkle.ts'
+import type { Hash } from './merkle.ts'
 import { addTotals, rowsOf, type Totals } from './totals.ts'
 import type { JournalReader, StoredEntry } from './verify.ts'
 
@@ -24,7 +24,6 @@ export type UnfinishedRun = { readonly run: string; readonly seq: number }
 
 /** Rows fetched at once: at most 32 MB of bodies, half a megabyte with ordinary ones. */
 const PAGE = 500
-const HASH_PAGE = 10_000
 /** The largest bigint of PostgreSQL: above every entry. */
 const LAST_SEQ = 2n ** 63n - 1n
 
@@ -101,22 +100,6 @@ export function journalReader(db: Db): JournalReader {
   }
 }
 
-/** Size and root of the journal as stored, for an outside party to keep. It verifies nothing. */
-export async function treeHead(db: Db): Promise<TreeHead> {
-  let range = EMPTY_RANGE
-  for (;;) {
-    const rows = await db
-      .selectFrom('retentiond.entry')
-      .select('leaf_hash')
-      .where('seq', '>=', BigInt(range.size))
-      .orderBy('seq')
-      .limit(HASH_PAGE)
-      .execute()
-    for (const { leaf_hash: leaf } of rows) range = extend(range, leaf)
-    if (rows.length < HASH_PAGE) return { size: range.size, root: rootOf(range) }
-  }
-}
-
 /** The policy entry in effect for a rule: its newest. Null if the rule never took effect. */
 export async function newestPolicyEntry(db: Db, rule: string): Promise<PolicyReference | null> {
   for (let before = LAST_SEQ; ;) {
@@ -172,6 +155,16 @@ export async function* readApprovalEntries(
   }
 }
 
+/** Yields every entry that names a key, in the order of the journal. */
+export async function* readKeysEntries(
+  db: Db,
+): AsyncGenerator<Extract<Entry, { type: 'keys' }>, void> {
+  for await (const row of viewRows(db, 'retentiond.keys_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'keys') yield entry
+  }
+}
+
 async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' }>, void> {
   for await (const row of viewRows(db, 'retentiond.run_entry')) {
     const entry = requireEntry(stored(row))
@@ -181,7 +174,7 @@ async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' 
 
 async function* viewRows(
   db: Db,
-  view: 'retentiond.run_entry' | 'retentiond.approval_entry',
+  view: 'retentiond.run_entry' | 'retentiond.approval_entry' | 'retentiond.keys_entry',
 ): AsyncGenerator<Row, void> {
   for (let next = 0n; ;) {
     const rows = await db

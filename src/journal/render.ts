@@ -146,6 +146,10 @@ function aboutOf(entry: Entry): string {
       const { phase, hold, scope, target } = entry
       return `hold ${hold} ${phase}: ${scope}${target === null ? '' : ` ${target}`}`
     }
+    case 'keys':
+      return `${entry.use} key ${entry.key.split('+')[1] ?? ''}`
+    case 'heartbeat':
+      return ''
     default:
       return entry satisfies never
   }

@@ -2,11 +2,12 @@ import { sql } from 'kysely'
 import { ConfigError, JournalCorruptError } from '../base/errors.ts'
 import type { Db } from '../db/connect.ts'
 import { inSnapshot } from '../db/transaction.ts'
+import { readNamedKeys } from './keys.ts'
 import { leafHash } from './merkle.ts'
 import { findEntryBySeq, journalReader, readHead, type Head } from './read.ts'
-import { parseVerifierKey } from './note.ts'
+import { parseVerifierKey, printVerifierKey, samePublicKey } from './note.ts'
 import { checkSignature, type Signer } from './signature.ts'
-import { readGenesis, verify } from './verify.ts'
+import { verify } from './verify.ts'
 
 const MISSING_REMEDY = 'run: retentiond migrate; if there was a journal before, ask who removed it'
 const UNSOUND_REMEDY = 'run: retentiond journal verify; nothing is destroyed until it is sound'
@@ -47,25 +48,27 @@ async function proveHead(db: Db, signer: Signer): Promise<Head> {
 
 /** Another key would sign entries that nobody can verify. */
 async function requireOwnKey(db: Db, signer: Signer, head: Head): Promise<void> {
-  const first = await findEntryBySeq(db, 0)
-  const genesis = first === null ? null : readGenesis(first.body)
-  if (genesis === null || genesis.origin !== head.origin || genesis.key === null) {
-    throw new JournalCorruptError('entry 0 of the journal does not name its origin and key', {
+  const named = await readNamedKeys(db)
+  if (named.origin !== head.origin) {
+    throw new JournalCorruptError('entry 0 of the journal does not name its origin', {
       remedy: UNSOUND_REMEDY,
     })
   }
-  const own = parseVerifierKey(signer.vkey(head.origin))
-  if (own !== null && own.keyId.equals(genesis.key.keyId)) return
-  throw new ConfigError(`the entry key is not the one that began the journal ${head.origin}`, {
-    remedy: 'set RETENTIOND_ENTRY_KEY_FILE to the key that was given to retentiond migrate',
+  if (printVerifierKey(named.entry) === signer.vkey(head.origin)) return
+  throw new ConfigError(`the entry key is not the one that signs the journal ${head.origin}`, {
+    remedy:
+      'set RETENTIOND_ENTRY_KEY_FILE to the key that was given to retentiond migrate, or came after it',
   })
 }
 
 /** Verifies the whole journal, as a daemon does once when it starts. */
 export async function requireSoundJournal(db: Db, signer: Signer): Promise<Head> {
   const head = await requireSoundHead(db, signer)
+  const first = await readNamedKeys(db, 1)
+  const own = parseVerifierKey(signer.vkey(head.origin))
   const report = await verify(journalReader(db), {
-    trustKey: parseVerifierKey(signer.vkey(head.origin)),
+    // After a rotation ours is not the first; that it signed the newest entry is proved above.
+    trustKey: own !== null && samePublicKey(own, first.entry) ? own : null,
     expected: null,
   })
   const [finding] = report.findings

@@ -37,7 +37,7 @@ export type OpenLogOptions = {
   readonly owner: string
 }
 
-type LockedHead = DatabasePosition & {
+export type LockedHead = DatabasePosition & {
   readonly origin: string
   readonly size: bigint
   readonly last_hash: Buffer
@@ -103,7 +103,8 @@ export async function openLog(
   return origin
 }
 
-async function lockHead(trx: Transaction<OwnTables>): Promise<LockedHead> {
+/** Takes the lock that orders the journal, and says where the next entry goes. */
+export async function lockHead(trx: Transaction<OwnTables>): Promise<LockedHead> {
   const { rows } = await sql<LockedHead>`
     select
       origin,
@@ -155,7 +156,8 @@ async function append(
     invariant(row !== undefined, 'append() gave no leaf hash')
     return row.leaf
   } catch (error) {
-    if (sqlstateOf(error) !== SQLSTATE.serializationFailure) throw error
+    const state = sqlstateOf(error)
+    if (state !== SQLSTATE.serializationFailure && state !== UNIQUE_VIOLATION) throw error
     // We hold the lock since we read the head, so it is not another writer in the usual way.
     throw new JournalConflictError(`the head of the journal moved while entry ${seq} was made`, {
       cause: error,

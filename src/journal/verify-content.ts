@@ -59,6 +59,8 @@ export function checkTotals(content: Content, entry: Entry): string | null {
     case 'policy':
     case 'approval':
     case 'hold':
+    case 'keys':
+    case 'heartbeat':
       return null
     default:
       return entry satisfies never

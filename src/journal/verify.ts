@@ -15,6 +15,7 @@ import {
   type Hash,
   type TreeHead,
 } from './merkle.ts'
+import { nextKey } from './follow.ts'
 import { parseVerifierKey, type VerifierKey } from './note.ts'
 import { checkSignature, keyName } from './signature.ts'
 import {
@@ -67,7 +68,7 @@ export type Remark = {
 }
 
 export type VerifyOptions = {
-  /** The entry key as kept elsewhere; null takes the one that the journal names itself. */
+  /** The first entry key as kept elsewhere; null takes the one that the journal names itself. */
   readonly trustKey: VerifierKey | null
   /** Size and root as kept elsewhere; null leaves the end of the journal unproven. */
   readonly expected: TreeHead | null
@@ -183,8 +184,10 @@ function visit(walk: Walk, stored: StoredEntry): void {
   const { entry, fault } = parseEntry(body)
   if (entry === undefined) find(walk, { code: 'ENCODING', seq, message: `the body ${fault}` })
   else checkPlace(walk, seq, entry)
-  checkSigned(walk, stored)
+  const signed = checkSigned(walk, stored)
   if (entry !== undefined) checkContent(walk, entry)
+  // A key that another one than its predecessor put in place signs nothing.
+  if (entry !== undefined && signed && walk.key !== null) walk.key = nextKey(walk.key, entry)
 
   walk.next = seq + 1
   walk.prev = leaf
@@ -227,11 +230,13 @@ function takeGenesis(walk: Walk, genesis: Extract<Entry, { type: 'genesis' }>): 
   }
 }
 
-function checkSigned(walk: Walk, { seq, body, sig }: StoredEntry): void {
+function checkSigned(walk: Walk, { seq, body, sig }: StoredEntry): boolean {
   const origin = walk.origin ?? originOf(walk.options.trustKey)
-  if (walk.key !== null && origin !== null && checkSignature(walk.key, { origin, body, sig }))
-    return
+  if (walk.key !== null && origin !== null && checkSignature(walk.key, { origin, body, sig })) {
+    return true
+  }
   find(walk, { code: 'SIGNATURE', seq, message: 'the signature is not that of the entry key' })
+  return false
 }
 
 /** The origin that a trusted key speaks for: needed when entry 0 cannot be read. */

@@ -13,6 +13,7 @@ const day = text(/^\d{4}-\d\d-\d\d$/)
 /** A rule's id, or a product and its version: what programs and authors name things with. */
 const word = text(/^[\x20-\x7e]{1,255}$/)
 const origin = text(/^[^\s+]{1,255}$/)
+const vkey = text(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/)
 const action = one('purge', 'anonymise')
 const trigger = one('schedule', 'manual', 'request')
 
@@ -50,7 +51,7 @@ const genesis = closed({
   origin,
   log: text(/^[0-9a-f]{8}$/),
   product: word,
-  entry_key: text(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/),
+  entry_key: vkey,
 })
 
 const policy = closed({
@@ -130,6 +131,10 @@ const hold = closed({
   target: optional(name),
 })
 
+const keys = closed({ ...begin('keys'), use: one('entry', 'checkpoint'), key: vkey })
+
+const heartbeat = closed(begin('heartbeat'))
+
 /** Everything an entry may be. Parsing gives the keys in the order of this file. */
 export const wireEntry = chosen('type', {
   genesis,
@@ -138,6 +143,8 @@ export const wireEntry = chosen('type', {
   run: chosen('phase', { start: runStart, end: runEnd }),
   batch,
   hold,
+  keys,
+  heartbeat,
 })
 
 export type WireEntry = Of<typeof wireEntry>
@@ -161,26 +168,8 @@ export function toWire(entry: Entry): WireEntry {
       const { phase, rule, approval } = entry
       return { v: 1, type, ...placed, phase, rule, approval }
     }
-    case 'run': {
-      const { run } = entry
-      if (entry.phase === 'end') {
-        const { phase, outcome, totals } = entry
-        return { v: 1, type, ...placed, phase, run, outcome, totals: [...totals] }
-      }
-      const { phase, trigger, plan, policySet, cutoff, clockAccepted } = entry
-      return {
-        v: 1,
-        type,
-        ...placed,
-        phase,
-        run,
-        trigger,
-        plan,
-        policy_set: policySet,
-        cutoff,
-        ...(clockAccepted ? { clock_accepted: true } : {}),
-      }
-    }
+    case 'run':
+      return runToWire(entry, placed)
     case 'batch': {
       const { type: _, firstDayNotDue, children, ...rest } = entry
       return {
@@ -198,8 +187,35 @@ export function toWire(entry: Entry): WireEntry {
       const about = target === null ? {} : { target }
       return { v: 1, type, ...placed, phase, hold: id, case_sha256: caseDigest, scope, ...about }
     }
+    case 'keys':
+      return { v: 1, type, ...placed, use: entry.use, key: entry.key }
+    case 'heartbeat':
+      return { v: 1, type, ...placed }
     default:
       return type satisfies never
+  }
+}
+
+type Placed = Pick<WireEntry, 'seq' | 'prev' | 'time' | 'clock' | 'db'>
+
+function runToWire(entry: Extract<Entry, { type: 'run' }>, placed: Placed): WireEntry {
+  const { type, run } = entry
+  if (entry.phase === 'end') {
+    const { phase, outcome, totals } = entry
+    return { v: 1, type, ...placed, phase, run, outcome, totals: [...totals] }
+  }
+  const { phase, trigger, plan, policySet, cutoff, clockAccepted } = entry
+  return {
+    v: 1,
+    type,
+    ...placed,
+    phase,
+    run,
+    trigger,
+    plan,
+    policy_set: policySet,
+    cutoff,
+    ...(clockAccepted ? { clock_accepted: true } : {}),
   }
 }
 
@@ -240,6 +256,10 @@ export function fromWire(wire: WireEntry): Entry {
       const { type, phase, hold: id, case_sha256: caseDigest, scope, target = null } = wire
       return { ...placed, type, phase, hold: id, caseDigest, scope, target }
     }
+    case 'keys':
+      return { ...placed, type: wire.type, use: wire.use, key: wire.key }
+    case 'heartbeat':
+      return { ...placed, type: wire.type }
     default:
       return wire satisfies never
   }

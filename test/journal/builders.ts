@@ -120,6 +120,8 @@ const NOON = Date.parse('2026-11-22T12:00:00Z')
 export type JournalOptions = {
   readonly signer?: Signer
   readonly origin?: string
+  /** Signs the entries from this number on. */
+  readonly rotated?: { readonly from: number; readonly signer: Signer }
   /** Changes the place of one entry before it is signed. */
   readonly place?: (position: Position) => Position
 }
@@ -127,16 +129,21 @@ export type JournalOptions = {
 /** Writes a journal in memory as the database would, signing each entry in its place. */
 export function journalOf(
   drafts: readonly EntryDraft[],
-  { signer = testSigner, origin = ORIGIN, place = (position) => position }: JournalOptions = {},
+  {
+    signer = testSigner,
+    origin = ORIGIN,
+    rotated,
+    place = (position) => position,
+  }: JournalOptions = {},
 ): StoredEntry[] {
   const entries: StoredEntry[] = []
   for (const draft of drafts) {
     const seq = entries.length
     const time = new Date(NOON + seq * 1000).toISOString().replace('Z', '000Z')
     const prev = entries.at(-1)?.leafHash ?? NO_ENTRY
-    entries.push(
-      sealed(seq, encodeEntry(draft, place(positionOf({ seq, prev, time }))), { signer, origin }),
-    )
+    const by = rotated !== undefined && seq >= rotated.from ? rotated.signer : signer
+    const body = encodeEntry(draft, place(positionOf({ seq, prev, time })))
+    entries.push(sealed(seq, body, { signer: by, origin }))
   }
   return entries
 }

@@ -10,7 +10,7 @@ import {
   type Position,
   type TableRows,
 } from '../../src/journal/entry.ts'
-import { batch, policy, positionOf, runEnd, SMALL_JOURNAL } from './builders.ts'
+import { batch, ORIGIN, policy, positionOf, runEnd, SMALL_JOURNAL, testSigner } from './builders.ts'
 
 const hex = (length: number) =>
   fc
@@ -69,6 +69,12 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     children: fc.array(tableRows),
     rows: fc.integer({ min: 1 }),
   }),
+  fc.record({
+    type: fc.constant('keys' as const),
+    use: fc.constantFrom('entry' as const, 'checkpoint' as const),
+    key: fc.constant(testSigner.vkey(ORIGIN)),
+  }),
+  fc.record({ type: fc.constant('heartbeat' as const) }),
   fc.record({
     type: fc.constant('hold' as const),
     phase: fc.constantFrom('placed' as const, 'lifted' as const),

@@ -22,6 +22,23 @@ const HEAD = {
   drop: 'drop table retentiond.head',
 }
 
+const NODE = {
+  insert: `insert into retentiond.node values (60, 0, decode(repeat('00', 32), 'hex'))`,
+  update: 'update retentiond.node set level = level',
+  delete: 'delete from retentiond.node',
+  truncate: 'truncate retentiond.node',
+  alter: 'alter table retentiond.node disable trigger all',
+  drop: 'drop table retentiond.node',
+}
+
+const CHECKPOINT = {
+  update: `update retentiond.checkpoint set note = 'x'`,
+  delete: 'delete from retentiond.checkpoint',
+  truncate: 'truncate retentiond.checkpoint',
+  alter: 'alter table retentiond.checkpoint disable trigger all',
+  drop: 'drop table retentiond.checkpoint',
+}
+
 const LEASE = {
   insert: 'insert into retentiond.lease (one, token) values (true, 1)',
   update: 'update retentiond.lease set token = token + 1',
@@ -115,6 +132,8 @@ test.for(MODES)(
     for (const role of [bench.roles.daemon, bench.roles.auditor, application]) {
       expect(await as(bench, { role, mode }, ENTRY)).toEqual(all(ENTRY, DENIED))
       expect(await as(bench, { role, mode }, HEAD)).toEqual(all(HEAD, DENIED))
+      expect(await as(bench, { role, mode }, NODE)).toEqual(all(NODE, DENIED))
+      expect(await as(bench, { role, mode }, CHECKPOINT)).toEqual(all(CHECKPOINT, DENIED))
       expect(await as(bench, { role, mode }, VIEW)).toEqual(all(VIEW, DENIED))
       expect(await as(bench, { role, mode }, MIGRATION)).toEqual(all(MIGRATION, DENIED))
     }
@@ -247,6 +266,8 @@ test('every guard fires always, in this schema and not in others', async () => {
     [
       'approval.deny_change',
       'approval.deny_truncate',
+      'checkpoint.deny_change',
+      'checkpoint.deny_truncate',
       'entry.deny_change',
       'entry.deny_truncate',
       'entry.only_owner',
@@ -256,6 +277,9 @@ test('every guard fires always, in this schema and not in others', async () => {
       'hold.deny_delete',
       'hold.deny_truncate',
       'hold.only_lift',
+      'node.deny_change',
+      'node.deny_truncate',
+      'node.only_owner',
     ].map((guard) => ({ guard, enabled: 'A' })),
   )
 })

@@ -45,7 +45,7 @@ test('a sound journal may be appended to', async () => {
   expect(head.size).toBe(10)
 })
 
-test('another key than the one that began the journal is refused, and nothing is purged', async () => {
+test('another key than the one that signs the journal is refused, and nothing is purged', async () => {
   await using bed = await enforcedBed()
   const other = signerOf(
     generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -54,7 +54,7 @@ test('another key than the one that began the journal is refused, and nothing is
 
   const refused = bed.enforce(other === null ? {} : { signer: other })
 
-  await expect(refused).rejects.toThrow('is not the one that began the journal')
+  await expect(refused).rejects.toThrow('is not the one that signs the journal')
   expect(await bed.rows('select id from site.connection')).toEqual([{ id: 99 }])
 })
 

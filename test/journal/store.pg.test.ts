@@ -4,6 +4,7 @@ import { JournalConflictError, JournalCorruptError, RefusedError } from '../../s
 import { connect } from '../../src/db/connect.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
+import { treeHead } from '../../src/journal/nodes.ts'
 import {
   findEntryBySeq,
   journalReader,
@@ -11,7 +12,6 @@ import {
   readEntries,
   readHead,
   totalsOfRun,
-  treeHead,
   unfinishedRuns,
 } from '../../src/journal/read.ts'
 import { appendEntry, openLog } from '../../src/journal/store.ts'

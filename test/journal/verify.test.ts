@@ -345,3 +345,36 @@ test('the entries of a journal in memory are those of the encoder', () => {
   expect(first?.body).toEqual(encodeEntry(genesis(), positionOf()))
   expect(untouched.every(({ body }) => parseEntry(body).fault === undefined)).toBe(true)
 })
+
+const rotation = { type: 'keys', use: 'entry', key: otherSigner.vkey(ORIGIN) } as const
+
+test('after a rotation the new key signs, and the first key is the one to know', async () => {
+  const drafts = [genesis(), rotation, policy, runStart]
+  const entries = journalOf(drafts, { rotated: { from: 2, signer: otherSigner } })
+  const expected = headOf(entries)
+
+  expect(await report(entries, { expected })).toMatchObject({ verdict: 'verified' })
+  expect(
+    await report(entries, { expected, trustKey: keyOf(testSigner.vkey(ORIGIN)) }),
+  ).toMatchObject({ verdict: 'verified', key: 'given' })
+})
+
+test('an entry that the old key signed after a rotation is found', async () => {
+  const entries = journalOf([genesis(), rotation, policy, runStart])
+
+  expect(codes(await report(entries, { expected: headOf(entries) }))).toEqual([
+    '2 SIGNATURE',
+    '3 SIGNATURE',
+  ])
+})
+
+test('a rotation that another key than the one in use signed changes nothing', async () => {
+  const entries = journalOf([genesis(), rotation, policy], {
+    rotated: { from: 1, signer: otherSigner },
+  })
+
+  expect(codes(await report(entries, { expected: headOf(entries) }))).toEqual([
+    '1 SIGNATURE',
+    '2 SIGNATURE',
+  ])
+})

@@ -48,6 +48,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
   journal: [
     'checkpoint.ts',
     'entry.ts',
+    'follow.ts',
     'merkle.ts',
     'note.ts',
     'render.ts',

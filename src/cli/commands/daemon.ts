@@ -2,7 +2,13 @@ import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
-import { loadConfigured, openWhenAsked, pseudonymKey, type CliContext } from '../context.ts'
+import {
+  checkpointer,
+  loadConfigured,
+  openWhenAsked,
+  pseudonymKey,
+  type CliContext,
+} from '../context.ts'
 
 /** `daemon`: the sidecar. */
 export function daemonCommand(context: CliContext): Command {
@@ -18,6 +24,18 @@ export function daemonCommand(context: CliContext): Command {
         ask: connection.ask,
         set,
         signer,
+        checkpointer: await checkpointer(
+          context,
+          { db: connection.db, signer, clock: context.clock },
+          ({ origin, size, root, note }) => {
+            context
+              .log()
+              .info(
+                { event: 'checkpoint', origin, size, root: root.toString('base64'), note },
+                'checkpoint',
+              )
+          },
+        ),
         pseudonyms: await pseudonymKey(context),
         clock: context.clock,
         log: context.log(),

@@ -6,12 +6,13 @@ import { approvals } from '../../enforce/standing.ts'
 import type { RunResult } from '../../enforce/run.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
-import { treeHead } from '../../journal/read.ts'
+import { treeHead } from '../../journal/nodes.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
 import type { RefusalCode } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
 import {
+  checkpointer,
   loadConfigured,
   openGoverned,
   pseudonymKey,
@@ -58,6 +59,7 @@ export function enforceCommand(context: CliContext): Command {
       const { powers, ...prepared } = await prepare(db, set, await pseudonymKey(context))
       warnOfPowers(context, powers)
       using progress = progressOn(context)
+      const latest: { note: string | null } = { note: null }
       const request: EnforceRequest = {
         ...prepared,
         db,
@@ -69,6 +71,13 @@ export function enforceCommand(context: CliContext): Command {
         acceptClock: options.acceptClock ?? false,
         holder: `enforce on ${hostname()}, process ${process.pid}`,
         signal: context.stopSignal(),
+        checkpointer: await checkpointer(
+          context,
+          { db, signer, clock: context.clock },
+          (signed) => {
+            latest.note = signed.note
+          },
+        ),
         onProgress: progress.show,
       }
       const result =
@@ -77,7 +86,10 @@ export function enforceCommand(context: CliContext): Command {
           : await enforceFile(request, approved)
       progress.end()
       const head = printTreeHead(await treeHead(db))
-      context.out(options.output === 'json' ? renderJson(result, head) : renderRun(result, head))
+      context.out(
+        options.output === 'json' ? renderJson(result, head, latest.note) : renderRun(result, head),
+      )
+      if (latest.note !== null && options.output === 'text') context.out(`\n${latest.note}`)
       if (result.refused.some(({ code }) => FOR_WANT_OF_APPROVAL.has(code))) {
         context.err(
           'to approve: retentiond plan -o plan.json, read it, then: retentiond approve plan.json\n',
@@ -93,7 +105,7 @@ function withoutFrames(error: unknown): ToldError {
   return told
 }
 
-function renderJson(result: RunResult, head: string): string {
+function renderJson(result: RunResult, head: string, checkpoint: string | null): string {
   return json(1, {
     run: result.run,
     outcome: result.outcome,
@@ -107,5 +119,6 @@ function renderJson(result: RunResult, head: string): string {
     overdue: result.overdue,
     error: result.error === null ? null : withoutFrames(result.error),
     journal: head,
+    checkpoint,
   })
 }

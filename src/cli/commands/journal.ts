@@ -3,7 +3,8 @@ import { Bug, ConfigError, EXIT, RetentionError } from '../../base/errors.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { parseEntry } from '../../journal/entry.ts'
 import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
-import { findEntryBySeq, journalReader, readEntries, treeHead } from '../../journal/read.ts'
+import { treeHead } from '../../journal/nodes.ts'
+import { findEntryBySeq, journalReader, readEntries } from '../../journal/read.ts'
 import { renderEntry, renderList, renderReport, renderReportJson } from '../../journal/render.ts'
 import { parseVerifierKey, type VerifierKey } from '../../journal/note.ts'
 import { checkSignature } from '../../journal/signature.ts'
@@ -11,6 +12,7 @@ import { exitOf, verify, type StoredEntry, type VerifyReport } from '../../journ
 import { required } from '../config.ts'
 import { openAt, openConnection, type CliContext } from '../context.ts'
 import { nameFailure } from '../failure.ts'
+import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
 export function journalCommand(context: CliContext): Command {
@@ -19,6 +21,8 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(listCommand(context))
     .addCommand(showCommand(context))
     .addCommand(verifyCommand(context))
+    .addCommand(checkpointCommand(context))
+    .addCommand(statusCommand(context))
 }
 
 function listCommand(context: CliContext): Command {
