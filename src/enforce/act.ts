@@ -8,6 +8,7 @@ import { strataOf } from '../catalog/strata.ts'
 import type { Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import type { TableRows } from '../journal/entry.ts'
+import { detachRows } from '../plan/detach-rows.ts'
 import { anonymiseRows } from '../plan/mask-rows.ts'
 import type { Nonce } from '../plan/mask.ts'
 import { findChanging, findDetaching, type Detaching, type Going } from './along.ts'
@@ -59,7 +60,7 @@ export async function carryOut(
   const nonce = randomBytes(32).toString('hex')
   const before = await readGone(trx)
   for (const { child, key, keys } of changes.detaching) {
-    await exactly(trx, fitted, statements.detachRows(child, key, keys), keys.length)
+    await exactly(trx, fitted, detachRows(child, key, keys), keys.length)
   }
   const purged = purgedParts(fitted, changes)
   await purge(trx, fitted, purged)

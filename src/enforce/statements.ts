@@ -178,15 +178,6 @@ export function purgeCircle(
   return sql`with ${sql.join(purged)} select ${sql.join(counts)}`
 }
 
-/** Sets the link of the given rows to null: they stay, and refer to nothing by it. */
-export function detachRows(child: Child, key: Referral, keys: readonly Key[]): RawBuilder<unknown> {
-  return sql`
-    update ${tableId(child.table)} as row
-    set ${sql.join(key.fromColumns.map((column) => sql`${sql.id(column)} = null`))}
-    from ${keySet(child.key, keys)} as given
-    where ${keyEquals(child.key, 'row', 'given')}`
-}
-
 /** Counts the given rows that still refer to something by the link. */
 export function countAttached(
   child: Child,

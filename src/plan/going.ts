@@ -3,7 +3,7 @@ import { sql, type RawBuilder } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { sameTable, type TableName } from '../base/names.ts'
 import { isTangled, type Child, type FittedRule, type Referral } from '../catalog/fitted.ts'
-import { conjunction, disjunction, tableId, type KeyColumn } from '../db/governed.ts'
+import { conjunction, disjunction, keyTexts, tableId, type KeyColumn } from '../db/governed.ts'
 import { alias, type View } from './due.ts'
 import { refersTo } from './refer.ts'
 import { anyInUnit, isMember, seedOf, unitOf } from './unit.ts'
@@ -79,13 +79,43 @@ export function countReferring(
   only: (referring: string) => RawBuilder<unknown> = () => sql`true`,
 ): RawBuilder<{ rows: string }> {
   const child = alias(view, 'child')
-  if (!isTangled(view.fitted)) {
-    return sql`
-      select count(*)::text as rows
-      from ${tableId(from.table)} as ${sql.id(child)}
-      where ${goesWithAny(view, from, child, matching)} and ${only(child)}`
-  }
+  const { units, refers } = referringTo(view, from, matching)
+  return sql`
+    ${units}
+    select count(*)::text as rows
+    from ${tableId(from.table)} as ${sql.id(child)}
+    where ${refers} and ${only(child)}`
+}
+
+/** Locks some of these rows that nobody else has locked, and returns their keys. */
+export function lockReferring(
+  view: View,
+  child: Child,
+  matching: RawBuilder<unknown>,
+  most: number,
+): RawBuilder<Record<string, unknown>> {
+  const row = alias(view, 'child')
+  const { units, refers } = referringTo(view, child, matching)
+  return sql`
+    ${units}
+    select ${keyTexts(child.key, row)}
+    from ${tableId(child.table)} as ${sql.id(row)}
+    where ${refers}
+    limit ${most}::int
+    for update of ${sql.id(row)} skip locked`
+}
+
+/** `refers` is asked of a row by the alias `child`; `units` goes before the statement. */
+function referringTo(
+  view: View,
+  from: Pick<Child, 'foreignKeys'>,
+  matching: RawBuilder<unknown>,
+): { readonly units: RawBuilder<unknown>; readonly refers: RawBuilder<boolean> } {
   const { fitted, row } = view
+  const child = alias(view, 'child')
+  if (!isTangled(fitted)) {
+    return { units: sql``, refers: goesWithAny(view, from, child, matching) }
+  }
   const above = alias(view, 'above_0')
   const seed = sql`${seedOf(fitted, row)} from ${tableId(fitted.table)} as ${sql.id(row)} where ${matching}`
   const refers = from.foreignKeys.map(
@@ -95,11 +125,7 @@ export function countReferring(
       where ${refersTo(key, child, above)}
     )`,
   )
-  return sql`
-    with recursive ${unitOf(view, seed)}
-    select count(*)::text as rows
-    from ${tableId(from.table)} as ${sql.id(child)}
-    where ${disjunction(refers)} and ${only(child)}`
+  return { units: sql`with recursive ${unitOf(view, seed)}`, refers: disjunction(refers) }
 }
 
 /** True of the row `going` that refers to a row which goes with one that `matches`, or is it. */

@@ -1,5 +1,6 @@
 /** Trials of the rules of a plan, and of policies that are checked against a database. */
 import { sql, type Kysely } from 'kysely'
+import { printTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inSnapshot } from '../db/transaction.ts'
@@ -43,15 +44,17 @@ export async function trialProblems<DB>(
     const fault = {
       code: 'trial_failed',
       message: failed(trial),
-      remedy: 'change the mask that writes it, or what refuses it',
+      remedy: remedyFor(trial),
     }
-    problems.push(fitted.rule.source.problem(['then', 'anonymise'], fault))
+    const { detached } = trial
+    const path = detached === null ? ['then', 'anonymise'] : ['references', printTable(detached)]
+    problems.push(fitted.rule.source.problem(path, fault))
   }
   return problems
 }
 
 async function tryAt<DB>(db: Kysely<DB>, fitted: FittedRule, at: string): Promise<Trial> {
-  if (fitted.masks.length === 0) return { kind: 'not tried' }
+  if (fitted.masks.length + fitted.detached.length === 0) return { kind: 'not tried' }
   const boundary = await inSnapshot(db, async (trx) =>
     readBoundary(trx, fitted, { kind: 'instant', at }),
   )
@@ -77,6 +80,15 @@ function withTrial(planned: PlannedRule, trial: Trial): PlannedRule {
   return { ...planned, remarks: [...planned.remarks, remark] }
 }
 
-function failed({ rows, why }: Extract<Trial, { kind: 'tried' }>): string {
-  return `the masks were tried on ${rows} ${rows === 1 ? 'row' : 'rows'} and taken back: ${why}`
+function failed({ detached, rows, why }: Extract<Trial, { kind: 'tried' }>): string {
+  const some = `${rows} ${rows === 1 ? 'row' : 'rows'}`
+  return detached === null
+    ? `the masks were tried on ${some} and taken back: ${why}`
+    : `${some} of ${printTable(detached)} were detached and attached again, to try it: ${why}`
+}
+
+function remedyFor({ detached }: Extract<Trial, { kind: 'tried' }>): string {
+  return detached === null
+    ? 'change the mask that writes it, or what refuses it'
+    : 'write block or with_parent for it, or change what refuses it'
 }

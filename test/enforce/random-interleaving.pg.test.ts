@@ -20,6 +20,7 @@ const CLASSES: readonly RuleId[] = [
   'account',
   'party',
   'parcel',
+  'member',
 ]
 
 test.for(SEEDS)(

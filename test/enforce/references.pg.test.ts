@@ -8,6 +8,7 @@ import { renderExplanation } from '../../src/plan/explain-text.ts'
 import { explainRecord } from '../../src/plan/explain.ts'
 import type { Prepared } from '../../src/plan/prepare.ts'
 import { renderPlan } from '../../src/plan/render.ts'
+import { trialProblems, withTrials } from '../../src/plan/trials.ts'
 import { openBed, type Bed } from '../support/bed.ts'
 
 const policy = (then: string, more: string, batch = 2): string => `
@@ -166,12 +167,37 @@ test('a hold on a row that would be detached keeps the record that it refers to'
 test('a detachment that its table refuses spares the record, and the others go', async () => {
   await using bed = await opened()
   await bed.run('alter table crm.note add check (customer_id is not null or id <> 3) not valid')
-  await bed.govern(policy(PURGE, '    references: { crm.note: detach }'))
+  const prepared = await bed.govern(policy(PURGE, '    references: { crm.note: detach }'))
 
+  const plan = await withTrials(bed.connection.db, prepared, await bed.plan())
   const result = await bed.enforce()
 
+  expect(plan.rules[0]?.remarks.map(({ message }) => message)).toContain(
+    '1 of 3 rows that were tried would be spared: constraint note_check refuses it (SQLSTATE 23514)',
+  )
   expect(result).toMatchObject({ outcome: 'partial', rules: [{ rows: 3, refusedRows: 1 }] })
   expect(await idsOf(bed, 'crm.customer')).toEqual([2, 5])
+})
+
+test('a detachment that no row takes refuses the rule in the plan, and leaves nothing behind', async () => {
+  await using bed = await opened()
+  await bed.run(
+    'alter table crm.note add check (num_nonnulls(customer_id, written_on) > 0) not valid',
+  )
+  const prepared = await bed.govern(policy(PURGE, '    references: { crm.note: detach }'))
+
+  const plan = await withTrials(bed.connection.db, prepared, await bed.plan())
+  const problems = await trialProblems(bed.connection.db, prepared)
+
+  expect(plan.rules[0]?.refusal).toEqual({
+    code: 'trial_failed',
+    message:
+      '3 rows of crm.note were detached and attached again, to try it: constraint note_check refuses it (SQLSTATE 23514)',
+  })
+  expect(problems.map(({ at, code }) => `${at} ${code}`)).toEqual([
+    'policy.yaml:13:29 trial_failed',
+  ])
+  expect(await bed.rows('select id from crm.note where customer_id is null')).toEqual([{ id: 5 }])
 })
 
 const LOGICAL = (as: string): string => `    references: { crm.note: with_parent }
