@@ -1,30 +1,27 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parsePolicies } from '../../src/policy/parse.ts'
 import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 import { policyJsonSchema } from '../../src/policy/json-schema.ts'
+import { EXAMPLES, examplesIn } from '../support/examples.ts'
 
 const root = join(import.meta.dirname, '../..')
 
-type Example = { readonly place: string; readonly text: string }
+await loadGrammar(EXAMPLES.map(({ text }) => text))
 
-/** The YAML blocks of a document, each with the line it begins on. */
-function examplesIn(document: string): readonly Example[] {
-  const text = readFileSync(join(root, document), 'utf8')
-  return [...text.matchAll(/^```yaml\n(.*?)^```$/gms)].map((match) => ({
-    place: `${document}:${text.slice(0, match.index).split('\n').length + 1}`,
-    text: match[1] ?? '',
-  }))
-}
-
-const examples = ['docs/policy.md', 'README.md'].flatMap((document) => examplesIn(document))
-await loadGrammar(examples.map(({ text }) => text))
-
-test.for(examples)('the example at $place loads', ({ place, text }) => {
+test.for(EXAMPLES)('the example at $place loads', ({ place, text }) => {
   const { problems } = parsePolicies([{ file: place, text }])
 
   expect(problems).toBeUndefined()
+})
+
+test('every example has tables in test/docs on which it is enforced, and no tables lack their example', () => {
+  const files = readdirSync(join(root, 'test/docs')).filter((file) => file.endsWith('.sql'))
+
+  expect(files.toSorted()).toEqual(
+    [...new Set(EXAMPLES.map(({ name }) => `${name}.sql`))].toSorted(),
+  )
 })
 
 /** Every key of the language: those of all objects in its schema, at any depth. */
