@@ -46,7 +46,7 @@ function statements(rows: number): readonly string[] {
      from generate_series(1::bigint, ${rows}) as n`,
     'alter table bench.contract add primary key (id)',
     'alter table bench.contract add foreign key (customer_id) references bench.customer',
-    'create index on bench.contract (customer_id)',
+    'create index on bench.contract (customer_id, ended_on)',
     'create index on bench.contract (ended_on)',
     `create table bench.litigation (
        id int primary key, customer_id bigint not null references bench.customer, closed_on date)`,

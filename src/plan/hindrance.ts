@@ -249,6 +249,11 @@ type Named = { readonly name: string; readonly condition: RawBuilder<unknown> }
 /** Rows of another table (`from`) that stand in the way of those rows `of` is true of. */
 export type Counted = Asked & { readonly name: string; readonly from: RawBuilder<unknown> }
 
+/** True of a row that any of those stand in the way of. */
+export function hinders(view: View, { from, along, of }: Counted): RawBuilder<unknown> {
+  return anyAmong(view, along, (row) => sql`exists (select from ${from} where ${of(row)})`)
+}
+
 /** Counts what stands in the way of the governed row that `isRoot` is true of, or of what goes along. */
 export function countHindering(
   view: View,

@@ -61,7 +61,7 @@ async function tryAt<DB>(db: Kysely<DB>, fitted: FittedRule, at: string): Promis
   return tryRule(db, fitted, boundary)
 }
 
-async function isMigrated<DB>(db: Kysely<DB>): Promise<boolean> {
+export async function isMigrated<DB>(db: Kysely<DB>): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`
     select to_regclass('retentiond.anonymised') is not null as found`.execute(db)
   return rows[0]?.found === true

@@ -2,6 +2,7 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import { checkCoverage } from './check-coverage.ts'
+import { masksContradicting } from './check-masks.ts'
 import { checkReferences } from './check-references.ts'
 import { columnsDeciding, columnsOfLinks } from './deciding.ts'
 import { orderRules } from './order.ts'
@@ -27,6 +28,7 @@ export function checkSet(
     ...sourcesConfused(rules),
     ...checkReferences(rules, exemptIn(policies), incomplete),
     ...decidingColumnsMasked(rules),
+    ...masksContradicting(rules),
     ...contradictions(rules),
     ...checkCoverage(
       policies.map(({ value }) => value),

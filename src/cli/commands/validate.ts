@@ -1,7 +1,12 @@
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { PolicyError } from '../../base/errors.ts'
+import { printTable } from '../../base/names.ts'
+import { inSnapshot } from '../../db/transaction.ts'
+import { findConflicts, type Conflict } from '../../plan/conflicts.ts'
+import { renderConflicts } from '../../plan/conflicts-text.ts'
+import { readInstant } from '../../plan/make.ts'
 import { prepare } from '../../plan/prepare.ts'
-import { trialProblems } from '../../plan/trials.ts'
+import { isMigrated, trialProblems } from '../../plan/trials.ts'
 import { printPeriod } from '../../policy/period.ts'
 import type { PolicySet } from '../../policy/policy.ts'
 import {
@@ -11,7 +16,7 @@ import {
   warnOfPowers,
   type CliContext,
 } from '../context.ts'
-import { columns } from '../output.ts'
+import { columns, json } from '../output.ts'
 
 /** `validate`: the policies alone, or with `--database` against the tables they speak of. */
 export function validateCommand(context: CliContext): Command {
@@ -19,23 +24,71 @@ export function validateCommand(context: CliContext): Command {
     .description('check the policies, and with --database also against the tables they name')
     .argument('[folder]', 'folder of policies (default: RETENTIOND_POLICIES, else ./policies)')
     .option('--database', 'also fit the rules to the database, and find tables that have none')
-    .action(async (folder: string | undefined, options: { readonly database?: boolean }) => {
+    .option('--no-conflicts', 'with --database: do not count the rows on which rules meet')
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async (folder: string | undefined, options: Options) => {
       const set = await loadConfigured(context, folder)
-      if (options.database === true) {
-        await using connection = await openGoverned(context, set)
-        const prepared = await prepare(connection.db, set, await pseudonymKey(context))
-        warnOfPowers(context, prepared.powers)
-        const problems = [...prepared.findings, ...(await trialProblems(connection.db, prepared))]
-        if (problems.length > 0) throw new PolicyError(problems)
-      }
-      context.out(renderSet(set, options.database === true))
+      const checked = options.database === true ? await checkDatabase(context, set, options) : null
+      context.out(
+        options.output === 'json' ? json(1, asJson(set, checked)) : renderSet(set, checked),
+      )
     })
 }
 
-function renderSet(set: PolicySet, fitted: boolean): string {
+type Options = {
+  readonly database?: boolean
+  readonly conflicts: boolean
+  readonly output: 'text' | 'json'
+}
+
+/** `conflicts` is null if they were not counted. */
+type Checked = { readonly database: string; readonly conflicts: readonly Conflict[] | null }
+
+async function checkDatabase(
+  context: CliContext,
+  set: PolicySet,
+  { conflicts }: Options,
+): Promise<Checked> {
+  await using connection = await openGoverned(context, set)
+  const { db } = connection
+  const prepared = await prepare(db, set, await pseudonymKey(context))
+  warnOfPowers(context, prepared.powers)
+  const problems = [...prepared.findings, ...(await trialProblems(db, prepared))]
+  if (problems.length > 0) throw new PolicyError(problems)
+  const database = prepared.catalog.database.name
+  if (!conflicts) return { database, conflicts: null }
+  if (!(await isMigrated(db))) {
+    context.err('note: conflicts are counted once the journal is there: retentiond migrate\n')
+    return { database, conflicts: null }
+  }
+  const found = await inSnapshot(db, async (trx) =>
+    findConflicts(trx, prepared.rules, { kind: 'instant', at: await readInstant(trx) }),
+  )
+  return { database, conflicts: found }
+}
+
+function asJson(set: PolicySet, checked: Checked | null) {
+  return {
+    policy_digest: set.digest,
+    database: checked?.database ?? null,
+    rules: set.rules.map((rule) => ({
+      rule: rule.id,
+      table: printTable(rule.table),
+      action: rule.action.kind,
+      keep: printPeriod(rule.keep),
+      mode: rule.mode,
+      digest: rule.digest,
+    })),
+    conflicts: checked?.conflicts ?? null,
+  }
+}
+
+function renderSet(set: PolicySet, checked: Checked | null): string {
   const rows = set.rules.map((rule) => [
     rule.id,
-    `${rule.table.schema}.${rule.table.name}`,
+    printTable(rule.table),
     rule.action.kind,
     printPeriod(rule.keep),
     rule.mode,
@@ -45,8 +98,8 @@ function renderSet(set: PolicySet, fitted: boolean): string {
   const files = new Set(set.policies.map((policy) => policy.file)).size
   return [
     table,
-    `${set.rules.length} ${set.rules.length === 1 ? 'rule' : 'rules'} in ${files} ${files === 1 ? 'file' : 'files'}${fitted ? ', fitted to the database' : ''}`,
+    `${set.rules.length} ${set.rules.length === 1 ? 'rule' : 'rules'} in ${files} ${files === 1 ? 'file' : 'files'}${checked === null ? '' : `, fitted to the database ${checked.database}`}`,
     `policies ${set.digest}`,
-    '',
+    ...(checked?.conflicts ? ['', renderConflicts(checked.conflicts)] : ['']),
   ].join('\n')
 }
