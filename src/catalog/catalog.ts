@@ -6,6 +6,8 @@ export type Catalog = {
   readonly database: DatabaseFacts
   /** The tables asked for and every table that has a foreign key into them, by `schema.name`. */
   readonly tables: ReadonlyMap<string, Table>
+  /** Of each archive asked for, by `schema.name`: roles that can read it and reach its table. */
+  readonly readers: ReadonlyMap<string, readonly string[]>
   /** Names of all relations that a rule could have meant, for suggestions. */
   readonly known: readonly string[]
 }
@@ -115,6 +117,7 @@ export type ForeignKey = {
 export type Privileges = {
   readonly schemaUsage: boolean
   readonly select: readonly string[]
+  readonly insert: readonly string[]
   readonly update: readonly string[]
   readonly delete: boolean
   /** May take a SHARE lock on the table. */

@@ -3,6 +3,7 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
 import {
   columnsRead,
+  takesAway,
   tiesOf,
   type HoldCover,
   type HoldSource,
@@ -32,7 +33,7 @@ import type {
 /** A source on one of the tables that it covers. */
 type Covering = { readonly covered: Table; readonly source: CoverSource }
 
-type Unheld = GovernedRule & Pick<FittedRule, 'children' | 'detached'>
+type Unheld = GovernedRule & Pick<FittedRule, 'children' | 'detached' | 'archive'>
 
 export type FittedHolds = Pick<FittedRule, 'held' | 'holding'>
 
@@ -159,7 +160,7 @@ export function holdsOf(
   })
   const held = [{ ...own, above: aboveOf(context, fitted.table, []) }, ...along]
   const going = [
-    ...(fitted.rule.action.kind === 'purge' ? [fitted.table] : []),
+    ...(takesAway(fitted.rule) ? [fitted.table] : []),
     ...fitted.children.map((child) => child.table),
   ]
   return { held, holding: going.flatMap((table) => holdingOf(table, coverings)) }
@@ -184,6 +185,7 @@ function coverOf(context: Context, table: Table, key: Cover['key']): Cover {
     table,
     key,
     rules,
+    formerly: formerlyOf(context, table),
     subjects: [...new Set(rules.flatMap(({ subject }) => subject))],
     sources: context.coverings
       .filter(({ covered }) => sameTable(covered, table))
@@ -213,13 +215,28 @@ function aboveOf(context: Context, table: Table, walked: readonly ForeignKey[]):
   })
 }
 
-/** Foreign keys of `table` into a table whose rules say what becomes of its rows. */
+/** The table in which rows of an archive stood before. */
+function formerlyOf({ all }: Pick<Context, 'all'>, table: Table): Table | null {
+  const moves = all.flatMap(({ archive }) => archive?.moves ?? [])
+  return moves.find(({ to }) => sameTable(to, table))?.from ?? null
+}
+
+/**
+ * Foreign keys of `table` into a table whose rules say what becomes of its rows. A row in an archive
+ * still means the rows that it referred to, though nothing keeps those.
+ */
 function declaredKeys({ all }: Context, table: Table): readonly ForeignKey[] {
-  return table.outbound.filter((key) =>
+  const formerly = formerlyOf({ all }, table)
+  const known = table.outbound.map((key) => JSON.stringify(key.fromColumns))
+  const lost = (formerly?.outbound ?? [])
+    .filter((key) => !known.includes(JSON.stringify(key.fromColumns)))
+    .map((key) => ({ ...key, from: table, enforced: false }))
+  return [...table.outbound, ...lost].filter((key) =>
     all.some(
       (each) =>
-        tiesOf(each.rule).some((tie) => sameTable(tie.table, table)) &&
-        [each, ...each.children].some((going) => sameTable(going.table, key.to)),
+        tiesOf(each.rule).some((tie) =>
+          [table, formerly].some((own) => own !== null && sameTable(tie.table, own)),
+        ) && [each, ...each.children].some((going) => sameTable(going.table, key.to)),
     ),
   )
 }

@@ -17,9 +17,10 @@ export function fitMasks(
   pseudonyms: PseudonymKey | null,
   report: Report,
 ): readonly FittedMask[] {
-  if (rule.action.kind === 'purge') return []
+  if (rule.action.kind !== 'anonymise') return []
   const { masks } = rule.action
-  reportForgotten(rule.action, table, report)
+  // Of an archive the rule on the table itself says so; here no foreign key tells the links.
+  if (rule.archived === null) reportForgotten(rule.action, table, report)
   const around = { table, zone: rule.zone, pseudonyms, report }
   const fitted = masks.flatMap(({ column: name, strategy }): readonly FittedMask[] => {
     const path = ['then', 'anonymise', name]

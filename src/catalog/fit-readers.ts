@@ -11,6 +11,9 @@ export function readersOf(
   destroyer: StartedRule,
 ): readonly Reader[] {
   const exceptRoot = isSibling(reader.rule, destroyer.rule)
+  // Another phase reads of a record what this one does, which reads it for every row of the table.
+  const isSame = reader.rule.id === destroyer.rule.id
+  if (exceptRoot && !isSame && sameTable(reader.table, destroyer.table)) return []
   const own = exceptRoot && sameTable(table, destroyer.table)
   return sourcesOf(reader.start)
     .flatMap((source) => [

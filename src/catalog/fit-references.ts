@@ -1,6 +1,7 @@
 import { printTable, sameTable, type TableName } from '../base/names.ts'
 import {
   tablesRead,
+  takesAway,
   tiesOf,
   type LogicalLink,
   type ReferenceKind,
@@ -120,7 +121,7 @@ function take(walk: Walk, key: Referral, said: ReferenceKind, path: Path): void 
 /** In a phase that leaves the record, rows stay that go along with it in a later one. */
 function staysFor(rule: Rule, { from, to }: Referral): boolean {
   const isOwn = sameTable(from, rule.table) && sameTable(to, rule.table)
-  return staysForLater(rule, from) || (isOwn && rule.action.kind !== 'purge')
+  return staysForLater(rule, from) || (isOwn && !takesAway(rule))
 }
 
 /** Rows from which a later phase counts stay until that has acted, or it would never be due. */
@@ -131,9 +132,9 @@ function staysForLater(rule: Rule, child: TableName): boolean {
 }
 
 /** An anonymised row stays, so that a row with a rule of its own may go on referring to it. */
-function mayBlock({ key, as }: Declared, { table, action }: Rule): boolean {
+function mayBlock({ key, as }: Declared, rule: Rule): boolean {
   if (as === 'block') return true
-  return as === 'own_rule' && (action.kind === 'purge' || !sameTable(key.to, table))
+  return as === 'own_rule' && (takesAway(rule) || !sameTable(key.to, rule.table))
 }
 
 function reportUndeclared(key: ForeignKey, parent: Table, report: Report): void {

@@ -1,7 +1,7 @@
 /** What the statements of a rule set off in the database beside what they say: triggers, replication. */
 import { didYouMean } from '../base/nearest.ts'
 import { printName, printTable, sameTable } from '../base/names.ts'
-import type { Rule, TriggerName } from '../policy/policy.ts'
+import { takesAway, type Rule, type TriggerName } from '../policy/policy.ts'
 import type { Table, TableTrigger } from './catalog.ts'
 import type { FiredTrigger, FittedRule } from './fitted.ts'
 import type { Report } from './fit-table.ts'
@@ -38,7 +38,7 @@ export function fitSetOff(acted: Acted, report: Report): readonly FiredTrigger[]
 /** The statements that write rows, as triggers and publications see them. */
 function statementsOf({ rule, table, masks, children, detached }: Acted): readonly Acting[] {
   return [
-    rule.action.kind === 'purge'
+    takesAway(rule)
       ? { table, path: ['table'], event: 'delete', columns: [] }
       : {
           table,

@@ -1,9 +1,19 @@
 import { printTable, type TableName } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
-import { readingsOf, tablesRead, tiesOf, type PolicySet, type Rule } from '../policy/policy.ts'
+import { archivesOf } from '../policy/archives.ts'
+import {
+  readingsOf,
+  tablesRead,
+  takesAway,
+  tiesOf,
+  type Along,
+  type PolicySet,
+  type Rule,
+} from '../policy/policy.ts'
 import type { Catalog, Table } from './catalog.ts'
 import { tablesOf } from './chain.ts'
+import { fitArchive, openArchives } from './fit-archive.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
 import { decidedBy, type Decided } from './fit-detach.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
@@ -31,7 +41,10 @@ export function fitPolicies(
 ): Parsed<readonly FittedRule[]> {
   const fitted = fitWithoutRights(set, catalog, pseudonyms)
   if (fitted.problems !== undefined) return fitted
-  const problems = fitted.value.flatMap((rule) => missingRights(rule, catalog))
+  const problems = fitted.value.flatMap((rule) => [
+    ...missingRights(rule, catalog),
+    ...openArchives(rule.rule, rule.archive?.moves ?? [], catalog),
+  ])
   return problems.length > 0 ? { problems: distinctProblems(problems) } : fitted
 }
 
@@ -70,6 +83,8 @@ type Fitting = {
 function fitRule(rule: Rule, fitting: Fitting): UnreadRule | undefined {
   const { catalog, pseudonyms, problems, decided } = fitting
   const report = reportFor(rule, problems)
+  // The rule that moves rows there says so.
+  if (rule.archived !== null && !catalog.tables.has(printTable(rule.table))) return undefined
   const table = findTable(catalog, rule.table, ['table'], report)
   if (table === undefined || !isGovernable(table, rule, ['table'], report)) return undefined
   const before = problems.length
@@ -88,7 +103,9 @@ function fitRule(rule: Rule, fitting: Fitting): UnreadRule | undefined {
   const fitted = { rule, table, key, start, masks, maskDigest: maskDigest(masks), ...references }
   reportReadingItself(fitted, report)
   if (problems.length > before) return undefined
-  return { ...fitted, triggers }
+  const archive = fitArchive({ fitted, catalog, report })
+  if (problems.length > before || archive === undefined) return undefined
+  return { ...fitted, triggers, archive }
 }
 
 /** Which of several records a row that goes along decides about could not be told. */
@@ -113,7 +130,7 @@ function withReaders(
   all: readonly UnreadRule[],
 ): FittedRule {
   const going = [
-    ...(fitted.rule.action.kind === 'purge' ? [fitted.table] : []),
+    ...(takesAway(fitted.rule) ? [fitted.table] : []),
     ...fitted.children.map((child) => child.table),
   ]
   const readers = going.flatMap((table) =>
@@ -130,6 +147,7 @@ function withReaders(
     ...tablesOf(start),
     ...readers.map(({ reader }) => reader.table),
     ...companions.closed,
+    ...(fitted.archive?.moves ?? []).map(({ to }) => to),
     ...holds.reached,
   ]
   const loose = looseTables(fitted)
@@ -174,5 +192,11 @@ export function tablesNamed(set: PolicySet): readonly TableName[] {
       ...tablesRead(rule),
       ...tiesOf(rule).map((tie) => tie.table),
     ]),
+    ...archivesNamed(set).map(({ archive }) => archive),
   ])
+}
+
+/** The archives of the rules, each with the table whose rows it takes. */
+export function archivesNamed(set: PolicySet): readonly Along[] {
+  return archivesOf(set.rules)
 }

@@ -32,8 +32,24 @@ export type FittedRule = GovernedRule & {
   readonly superseding: readonly StartedRule[]
   /** Triggers that the statements of this rule fire; all of them are acknowledged. */
   readonly triggers: readonly FiredTrigger[]
+  /** Null for a rule that blocks nothing. */
+  readonly archive: FittedArchive | null
   /** Every table whose shape this rule depends on; its fingerprint is checked in every batch. */
   readonly reaches: readonly TableRef[]
+}
+
+/** Where a rule moves rows, out of the reach of the application. */
+export type FittedArchive = {
+  /** The governed table first; each other one after those that it refers to. */
+  readonly moves: readonly Move[]
+  /** The rule as it reads there: a record that is not due any more should not be blocked. */
+  readonly started: StartedRule
+}
+
+export type Move = {
+  readonly from: Table
+  readonly to: Table
+  readonly key: readonly KeyColumn[]
 }
 
 /** A rule by which a row of its table is due or not. */
@@ -140,6 +156,8 @@ export type Cover = {
   readonly table: Table
   readonly key: readonly KeyColumn[]
   readonly rules: readonly Rule[]
+  /** Of an archive, the table in which its rows stood: a hold on a row there goes with it. */
+  readonly formerly: Table | null
   /** Columns that say whom the row is about. */
   readonly subjects: readonly string[]
   readonly sources: readonly CoverSource[]

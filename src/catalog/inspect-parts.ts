@@ -128,6 +128,8 @@ export const privileges = sql`
     'schemaUsage', has_schema_privilege(class.relnamespace, 'USAGE'),
     'select', coalesce(
       jsonb_agg(attname order by attnum) filter (where has_column_privilege(class.oid, attnum, 'SELECT')), '[]'),
+    'insert', coalesce(
+      jsonb_agg(attname order by attnum) filter (where has_column_privilege(class.oid, attnum, 'INSERT')), '[]'),
     'update', coalesce(
       jsonb_agg(attname order by attnum) filter (where has_column_privilege(class.oid, attnum, 'UPDATE')), '[]'),
     'delete', has_table_privilege(class.oid, 'DELETE'),

@@ -2,6 +2,8 @@ import { sql, type Kysely, type QueryExecutorProvider } from 'kysely'
 import { printTable, type TableName } from '../base/names.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { Catalog, DatabaseFacts, Table } from './catalog.ts'
+import type { Along } from '../policy/policy.ts'
+import { inspectReaders } from './inspect-readers.ts'
 import { columns, foreignKeys, keys, privileges } from './inspect-parts.ts'
 import {
   functions,
@@ -25,12 +27,19 @@ import { readTrigger, type InspectedTrigger } from './trigger.ts'
 export async function inspectCatalog<DB>(
   db: Kysely<DB>,
   names: readonly TableName[],
+  archives: readonly Along[] = [],
 ): Promise<Catalog> {
   return inSnapshot(db, async (trx) => {
     const database = await inspectDatabase(trx)
     const tables = await inspectTables(trx, names)
     const known = await inspectNames(trx)
-    return { database, known, tables: new Map(tables.map((table) => [printTable(table), table])) }
+    const readers = await inspectReaders(trx, archives)
+    return {
+      database,
+      known,
+      readers,
+      tables: new Map(tables.map((table) => [printTable(table), table])),
+    }
   })
 }
 

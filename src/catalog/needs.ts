@@ -1,6 +1,6 @@
 /** The rights that the rules need on governed tables, and why: checked when a rule is fitted, printed by `grants`. */
 import { printTable, sameTable } from '../base/names.ts'
-import { columnsRead } from '../policy/policy.ts'
+import { columnsRead, takesAway } from '../policy/policy.ts'
 import type { Column, ForeignKey, Table } from './catalog.ts'
 import { levelsOf, sourcesOf, type Level } from './chain.ts'
 import { everyAbove, readColumns } from './fit-holds.ts'
@@ -9,7 +9,7 @@ import { sourcesToKeepWhole } from './partitions.ts'
 
 export type Need = {
   readonly table: Table
-  readonly right: 'select' | 'update' | 'delete'
+  readonly right: 'select' | 'insert' | 'update' | 'delete'
   /** Empty: the right on the whole table. */
   readonly columns: readonly string[]
   readonly why: string
@@ -32,8 +32,23 @@ export function needsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
     ...toClose(fitted).map((table) => close(table)),
     ...sourcesToKeepWhole(fitted.start).map((table) => keepWhole(table)),
     ...referenceNeeds(fitted),
+    ...archiveNeeds(fitted),
   ]
   return acting ? all : all.filter((need) => need.right === 'select')
+}
+
+/** To move rows, and to see which of them would not be moved now. */
+function archiveNeeds({ archive }: FittedRule): readonly Need[] {
+  if (archive === null) return []
+  const { moves, started } = archive
+  return [
+    ...moves.flatMap(({ from, to }): readonly Need[] => [
+      select(from, names(from.columns), 'to move whole rows to the archive'),
+      select(to, names(to.columns), 'to see that what was moved is there as it was'),
+      { table: to, right: 'insert', columns: names(to.columns), why: 'to move rows here' },
+    ]),
+    ...startNeeds(started).filter(({ right }) => right === 'select'),
+  ]
 }
 
 /** What is deleted from may be closed as well. */
@@ -145,15 +160,14 @@ function governedNeeds(fitted: FittedRule): readonly Need[] {
     ...referenced,
     ...masks.map((mask) => mask.column.name),
   ]
-  const act: Need =
-    rule.action.kind === 'purge'
-      ? { table, right: 'delete', columns: [], why: 'to purge what is due' }
-      : {
-          table,
-          right: 'update',
-          columns: masks.map((mask) => mask.column.name),
-          why: 'to anonymise what is due',
-        }
+  const act: Need = takesAway(rule)
+    ? { table, right: 'delete', columns: [], why: `to ${rule.action.kind} what is due` }
+    : {
+        table,
+        right: 'update',
+        columns: masks.map((mask) => mask.column.name),
+        why: 'to anonymise what is due',
+      }
   return [
     select(table, read, 'to find what is due'),
     lock(
@@ -165,7 +179,7 @@ function governedNeeds(fitted: FittedRule): readonly Need[] {
   ]
 }
 
-function startNeeds({ start }: FittedRule): readonly Need[] {
+function startNeeds({ start }: Pick<FittedRule, 'start'>): readonly Need[] {
   return sourcesOf(start).flatMap((source) => [
     select(
       source.table,
@@ -248,7 +262,7 @@ export function renderGrants(needs: readonly Need[], role: string): string {
     .map((schema) => `grant usage on schema ${quoted(schema)} to ${quoted(role)};`)
   for (const [name, table] of [...tables].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
     lines.push('', `-- ${name}`)
-    for (const right of ['select', 'update', 'delete'] as const) {
+    for (const right of ['select', 'insert', 'update', 'delete'] as const) {
       lines.push(
         ...grantLines(
           needs.filter((need) => need.table === table && need.right === right),

@@ -5,13 +5,13 @@ import type { Problem } from '../base/problem.ts'
 import type { Db } from '../db/connect.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import type { Catalog, DatabaseFacts } from './catalog.ts'
-import { tablesNamed } from './fit.ts'
+import { archivesNamed, tablesNamed } from './fit.ts'
 import { inspectCatalog, inspectDatabase } from './inspect.ts'
 
 /** Reads what is known of the tables that the rules name, on the database that they are for. */
 export async function inspectFor(db: Db, set: PolicySet): Promise<Catalog> {
   await proveDatabase(db, set)
-  return inspectCatalog(db, tablesNamed(set))
+  return inspectCatalog(db, tablesNamed(set), archivesNamed(set))
 }
 
 /** Throws if a policy is for another database than this one. Nothing is read from any table. */

@@ -11,6 +11,8 @@ import type { TableRows } from '../journal/entry.ts'
 import { detachRows } from '../plan/detach-rows.ts'
 import { anonymiseRows } from '../plan/mask-rows.ts'
 import type { Nonce } from '../plan/mask.ts'
+import { takesAway } from '../policy/policy.ts'
+import { copyToArchive, proveArchived } from './archive.ts'
 import { findChanging, findDetaching, type Detaching, type Going } from './along.ts'
 import { proveNothingElseWent, readGone } from './gone.ts'
 import { exactly, exactlyAll, proveDetached, proveFloors, proveGone, proveMasked } from './prove.ts'
@@ -34,7 +36,8 @@ export async function findChanges(
 ): Promise<Changes> {
   const { going } = await findChanging(trx, fitted, keys, 'read')
   const detaching = await findDetaching(trx, fitted, keys, going)
-  const purged = [...going].map(([{ table }, rows]) => count(table, 'purge', rows))
+  const gone = fitted.archive === null ? 'purge' : 'block'
+  const purged = [...going].map(([{ table }, rows]) => count(table, gone, rows))
   const detached = fitted.detached.map((child) => {
     const rows = detaching.flatMap((each) => (each.child === child ? each.keys : []))
     return count(child.table, 'detach', [...new Set(rows.map((row) => JSON.stringify(row)))])
@@ -62,14 +65,17 @@ export async function carryOut(
   for (const { child, key, keys } of changes.detaching) {
     await exactly(trx, fitted, detachRows(child, key, keys), keys.length)
   }
+  const leaving = { keys: changes.keys, children: changes.going }
+  if (fitted.archive !== null) await copyToArchive(trx, fitted, leaving)
   const purged = purgedParts(fitted, changes)
   await purge(trx, fitted, purged)
-  if (fitted.rule.action.kind !== 'purge') await overwrite(trx, fitted, changes.keys, nonce)
+  if (!takesAway(fitted.rule)) await overwrite(trx, fitted, changes.keys, nonce)
   await onActed()
 
   await sql`set constraints all immediate`.execute(trx)
   await proveNothingElseWent(trx, fitted, before, purged)
   await proveGone(trx, fitted, purged)
+  if (fitted.archive !== null) await proveArchived(trx, fitted, leaving)
   await proveDetached(trx, fitted, changes.detaching)
   await proveMasked(trx, fitted, changes.keys, nonce)
   await proveFloors(trx, fitted)
@@ -82,7 +88,7 @@ function purgedParts({ rule, table, key }: FittedRule, { keys, going }: Changes)
   const children = [...going].map(([child, rows]: [Child, readonly Key[]]): Part => {
     return { table: child.table, rows: { columns: child.key, keys: rows } }
   })
-  const own = rule.action.kind === 'purge' ? [{ table, rows: { columns: key, keys } }] : []
+  const own = takesAway(rule) ? [{ table, rows: { columns: key, keys } }] : []
   return [...own, ...children]
 }
 

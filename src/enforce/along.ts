@@ -21,6 +21,7 @@ import { refersTo } from '../plan/refer.ts'
 import { isMember, seedOf, unitOf } from '../plan/unit.ts'
 import { linkTexts } from './related.ts'
 import { isNotAmong, type Given } from './statements.ts'
+import { takesAway } from '../policy/policy.ts'
 
 type Trx = Transaction<OwnTables>
 type Row = Readonly<Record<string, unknown>>
@@ -102,7 +103,7 @@ export async function findDetaching(
   const found: Detaching[] = []
   const spelled = new Set(keys.map((key) => JSON.stringify(key)))
   for (const child of fitted.detached) {
-    const goesItself = fitted.rule.action.kind === 'purge' && sameTable(child.table, fitted.table)
+    const goesItself = takesAway(fitted.rule) && sameTable(child.table, fitted.table)
     for (const each of parents(fitted, child, keys, going)) {
       const rows = await referring(trx, { child, given: [each] }, 'read')
       const staying = rows.filter((row) => !goesItself || !spelled.has(JSON.stringify(row)))
@@ -143,7 +144,7 @@ export async function gather(
     all = [...all, ...(await lockUnits(fitted, keysOf(all)).execute(trx)).rows]
   }
   const own = fitted.detached.find(({ table }) => sameTable(table, fitted.table))
-  if (own === undefined || fitted.rule.action.kind !== 'purge') return all
+  if (own === undefined || !takesAway(fitted.rule)) return all
   for (;;) {
     const keys = keysOf(all)
     const given = parents(fitted, own, keys, await findGoing(trx, fitted, keys, 'read'))

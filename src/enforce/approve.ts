@@ -248,7 +248,7 @@ export async function putInEffect(
   return { rule: id, sha256: digest, seq }
 }
 
-function policyDraft({ rule, masks }: FittedRule, setDigest: string): EntryDraft {
+function policyDraft({ rule, masks, archive }: FittedRule, setDigest: string): EntryDraft {
   return {
     type: 'policy',
     rule: rule.id,
@@ -260,5 +260,8 @@ function policyDraft({ rule, masks }: FittedRule, setDigest: string): EntryDraft
     action: rule.action.kind,
     // What is written is a literal of the policy, and stays there.
     masks: masks.map(({ column, written }) => `${column.name}:${written.kind}`),
+    archives: (archive?.moves ?? []).map(({ from, to }) => {
+      return { target: printTable(from), archive: printTable(to) }
+    }),
   }
 }

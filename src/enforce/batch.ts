@@ -40,6 +40,7 @@ import type { Boundary } from '../plan/boundary.ts'
 import { carryOut, findChanges } from './act.ts'
 import { gather, onlyWhole } from './along.ts'
 import { proveClock, type ClockReading } from './clock.ts'
+import { closeArchive } from './archive.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
 import * as statements from './statements.ts'
@@ -222,6 +223,8 @@ function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
   const { start, table, children, detached } = fitted
   const closed = [...closedBy(start), ...fitted.closed]
   // A share lock lets our own rows go: a transaction does not stand in its own way.
+  const move = fitted.archive?.moves.find(({ to }) => sameTable(to, name))
+  if (move !== undefined) return closeArchive(move)
   if (closed.some((each) => sameTable(each, name))) return statements.closeToWriters(name)
   if (sameTable(table, name)) return statements.closeShape(fitted)
   const isChild = children.some((child) => sameTable(child.table, name))
@@ -268,7 +271,7 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
       policy: order.policy,
       target: printTable(fitted.table),
       action: fitted.rule.action.kind,
-      method: fitted.rule.action.kind === 'purge' ? 'sql-delete' : 'sql-update',
+      method: METHODS[fitted.rule.action.kind],
       reason: order.trigger,
       day: order.boundary.today,
       firstDayNotDue: order.boundary.firstDayNotDue,
@@ -283,6 +286,8 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   await tools.onStep('journalled')
   return children
 }
+
+const METHODS = { purge: 'sql-delete', anonymise: 'sql-update', block: 'sql-move' } as const
 
 function limitReached({ fitted }: BatchOrder): LimitReachedError {
   return new LimitReachedError(

@@ -5,6 +5,7 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { Child, FittedRule } from '../catalog/fitted.ts'
 import type { Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
+import { takesAway } from '../policy/policy.ts'
 import { countUnmasked } from '../plan/mask-rows.ts'
 import type { Nonce } from '../plan/mask.ts'
 import type { Detaching } from './along.ts'
@@ -46,7 +47,7 @@ function requireCount(fitted: FittedRule, reached: number, rows: number): void {
 
 /**
  * Looks whether what was purged is gone: PostgreSQL counts a row as deleted that a trigger puts
- * back afterwards. Asked only where a trigger fires.
+ * back afterwards. Asked only where a trigger fires, and of what was moved: it stands in one place.
  */
 export async function proveGone(
   trx: Trx,
@@ -54,7 +55,8 @@ export async function proveGone(
   purged: readonly { readonly table: Child['table']; readonly rows: Given }[],
 ): Promise<void> {
   for (const { table, rows } of purged) {
-    if (!fitted.triggers.some((fired) => sameTable(fired.table, table))) continue
+    const fires = fitted.triggers.some((fired) => sameTable(fired.table, table))
+    if (!fires && fitted.archive === null) continue
     const { rows: counted } = await statements.countGiven(table, rows).execute(trx)
     if (counted[0]?.rows === '0') continue
     throw new RefusedError(
@@ -66,10 +68,7 @@ export async function proveGone(
 
 /** Counts no further than the floor: what the application deleted since the plan counts too. */
 export async function proveFloors(trx: Trx, { rule, table, children }: FittedRule): Promise<void> {
-  const purged = [
-    ...(rule.action.kind === 'purge' ? [table] : []),
-    ...children.map((child) => child.table),
-  ]
+  const purged = [...(takesAway(rule) ? [table] : []), ...children.map((child) => child.table)]
   for (const { table: name, keepAtLeast } of rule.floors) {
     const floored = purged.find((each) => sameTable(each, name))
     if (floored === undefined || keepAtLeast === null) continue

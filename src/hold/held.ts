@@ -132,9 +132,13 @@ function coverGrounds(cover: Cover, matches: Matches): readonly Ground[] {
 type Order = (row: string) => RawBuilder<unknown>
 
 /** What persons may have ordered to keep, as conditions on `placed`. */
-function ordersOn({ table, key, subjects, rules }: Cover, matches: Matches): readonly Order[] {
-  const isOn = sql`placed.scope = 'row'
-    and (placed.table_oid = ${table.oid}::oid or placed.table_name = ${printTable(table)})`
+function ordersOn(cover: Cover, matches: Matches): readonly Order[] {
+  const { table, key, subjects, rules, formerly } = cover
+  const places = [table, ...(formerly === null ? [] : [formerly])]
+  const isOn = sql`placed.scope = 'row' and (
+    placed.table_oid = any (${places.map(({ oid }) => String(oid))}::text[]::oid[])
+    or placed.table_name = any (${places.map((place) => printTable(place))}::text[])
+  )`
   const names = sql`${key.map(({ name }) => name)}::text[]`
   return [
     (row) => sql`${isOn} and placed.key = ${keyArray(key, row)}`,

@@ -106,7 +106,7 @@ async function resolve(
     case 'row': {
       const held = findHeld(scope.table, rules)
       requireParts(held, scope.key)
-      const key = await findKey(trx, held, scope.key)
+      const key = await findAnywhere(trx, held, scope.key, rules)
       if (key === null) throw gone(`${scope.table} has no row with this key`)
       const columns = held.key.map(({ name }) => name)
       return [
@@ -145,6 +145,23 @@ function findHeld(name: string, rules: readonly FittedRule[]): Held {
   throw new RefusedError(`no rule reaches ${name}: nothing there is ever destroyed`, {
     remedy: `rules reach ${known.toSorted().join(', ')}`,
   })
+}
+
+/** A row that was moved to an archive is still the row that a person names by its table. */
+async function findAnywhere(
+  trx: Transaction<OwnTables>,
+  held: Held,
+  values: Key,
+  rules: readonly FittedRule[],
+): Promise<Key | null> {
+  const archives = rules
+    .flatMap((rule) => rule.held)
+    .filter(({ formerly }) => formerly?.oid === held.table.oid)
+  for (const place of [held, ...archives]) {
+    const key = await findKey(trx, place, values)
+    if (key !== null) return key
+  }
+  return null
 }
 
 function requireParts({ table, key }: Held, values: Key): void {

@@ -7,7 +7,7 @@ import { NO_ENTRY, type Hash } from './merkle.ts'
 import { shaped, type ShapeFault } from './shape.ts'
 import { fromWire, toWire, wireEntry } from './wire.ts'
 
-export type Action = 'purge' | 'anonymise'
+export type Action = 'purge' | 'anonymise' | 'block'
 
 /** Why a run acts. An enum, never free text: free text is where personal data gets in. */
 export type Trigger = 'schedule' | 'manual' | 'request'
@@ -61,6 +61,8 @@ export type EntryDraft =
       readonly action: Action
       /** `column:strategy`, for an anonymisation; never a mask's literal. */
       readonly masks: readonly string[]
+      /** Where a block moves the rows of each table: both names as `schema.name`. */
+      readonly archives: readonly { readonly target: string; readonly archive: string }[]
     }
   | {
       readonly type: 'approval'
@@ -95,7 +97,7 @@ export type EntryDraft =
       readonly policy: PolicyReference
       readonly target: string
       readonly action: Action
-      readonly method: 'sql-delete' | 'sql-update'
+      readonly method: 'sql-delete' | 'sql-update' | 'sql-move'
       readonly reason: Trigger
       /** The rule's today, YYYY-MM-DD. */
       readonly day: string

@@ -66,6 +66,14 @@ export function list<T>(item: Shape<T>): Shape<readonly T[]> {
       : differs(at)
 }
 
+/** A list that is not empty: what has nothing to say is left out, so that it has one spelling. */
+export function some<T>(item: Shape<T>): Shape<readonly T[]> {
+  return (value, at) => {
+    const items = list(item)(value, at)
+    return items.length > 0 ? items : differs(at)
+  }
+}
+
 /** A key that may be left out. */
 export type Optional<T> = { readonly optional: Shape<T> }
 

@@ -19,6 +19,7 @@ export type Content = {
 const METHOD: Readonly<Record<Action, BatchEntry['method']>> = {
   purge: 'sql-delete',
   anonymise: 'sql-update',
+  block: 'sql-move',
 }
 
 /** Checks that a batch did what an earlier policy entry says; null if so, or not a batch. */

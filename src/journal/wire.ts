@@ -3,7 +3,7 @@
  * words of entry.ts. A key that is not here is an error; nothing here is free text.
  */
 import type { Entry, Position } from './entry.ts'
-import { chosen, closed, list, one, optional, text, upTo, whole, type Of } from './shape.ts'
+import { chosen, closed, list, one, optional, some, text, upTo, whole, type Of } from './shape.ts'
 
 const count = whole(0)
 const name = upTo(255)
@@ -14,7 +14,7 @@ const day = text(/^\d{4}-\d\d-\d\d$/)
 const word = text(/^[\x20-\x7e]{1,255}$/)
 const origin = text(/^[^\s+]{1,255}$/)
 const vkey = text(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/)
-const action = one('purge', 'anonymise')
+const action = one('purge', 'anonymise', 'block')
 const trigger = one('schedule', 'manual', 'request')
 
 const instant = (fraction: string) =>
@@ -42,7 +42,7 @@ const begin = <T extends string>(type: T) => ({
 
 const tableRows = closed({
   target: name,
-  action: one('purge', 'anonymise', 'detach'),
+  action: one('purge', 'anonymise', 'block', 'detach'),
   rows: count,
 })
 
@@ -66,6 +66,8 @@ const policy = closed({
   }),
   action,
   masks: list(text(/^[^]+:[a-z_]+$/)),
+  /** Only of a block. */
+  archives: optional(some(closed({ target: name, archive: name }))),
 })
 
 const approval = closed({
@@ -112,7 +114,7 @@ const batch = closed({
   policy: closed({ rule: word, sha256: digest, seq: count }),
   target: name,
   action,
-  method: one('sql-delete', 'sql-update'),
+  method: one('sql-delete', 'sql-update', 'sql-move'),
   reason: trigger,
   day,
   first_day_not_due: day,
@@ -159,10 +161,21 @@ export function toWire(entry: Entry): WireEntry {
       return { v: 1, type, ...placed, origin, log, product, entry_key: entryKey }
     }
     case 'policy': {
-      const { rule, sha256, set, target, count, unit, action, masks } = entry
+      const { rule, sha256, set, target, count, unit, action, masks, archives } = entry
       const period = { count, unit }
       const bound = { rule, sha256, policy_set: set }
-      return { v: 1, type, ...placed, ...bound, target, period, action, masks: [...masks] }
+      const moved = archives.length === 0 ? {} : { archives: [...archives] }
+      return {
+        v: 1,
+        type,
+        ...placed,
+        ...bound,
+        target,
+        period,
+        action,
+        masks: [...masks],
+        ...moved,
+      }
     }
     case 'approval': {
       const { phase, rule, approval } = entry
@@ -233,7 +246,8 @@ export function fromWire(wire: WireEntry): Entry {
     }
     case 'policy': {
       const { type, rule, sha256, policy_set: set, target, period, action, masks } = wire
-      return { ...placed, type, rule, sha256, set, target, ...period, action, masks }
+      const archives = wire.archives ?? []
+      return { ...placed, type, rule, sha256, set, target, ...period, action, masks, archives }
     }
     case 'approval': {
       const { type, phase, rule, approval } = wire

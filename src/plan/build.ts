@@ -3,6 +3,7 @@ import { isStructural } from '../catalog/fit-masks.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { printTable } from '../base/names.ts'
 import { printPeriod } from '../policy/period.ts'
+import type { Archived } from './archived.ts'
 import type { Strategy } from '../policy/strategy.ts'
 import { planDigest, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import { mostRows, refusalOf, type Judged } from './refuse.ts'
@@ -11,6 +12,8 @@ export type Counted = Judged & {
   /** Rows due under the period that was approved; null if the rule keeps no less than that. */
   readonly formerlyDue: number | null
   readonly remarks: readonly Remark[]
+  /** What stands in the archive of a rule that blocks; null for any other. */
+  readonly archived: Archived | null
 }
 
 export type PlanFacts = Pick<
@@ -55,6 +58,7 @@ export function planRule(counted: Counted): PlannedRule {
     overdue: census.overdue,
     limits: rule.limits,
     floors: census.floors,
+    archive: archiveOf(counted),
     columns: columnsOf(fitted),
     remarks,
     approval: approvalOf(counted),
@@ -62,6 +66,13 @@ export function planRule(counted: Counted): PlannedRule {
     mostRows: mostRows(counted),
     refusal: refusalOf(counted),
   }
+}
+
+function archiveOf({ fitted, archived }: Counted): PlannedRule['archive'] {
+  const [move] = fitted.archive?.moves ?? []
+  return move === undefined || archived === null
+    ? null
+    : { table: printTable(move.to), ...archived }
 }
 
 function approvalOf({ fitted: { rule }, permission }: Counted): PlannedRule['approval'] {
@@ -85,7 +96,7 @@ function ageInMonths(startDay: string | undefined, today: string): number | null
 }
 
 function columnsOf({ rule, table }: FittedRule): PlannedRule['columns'] {
-  if (rule.action.kind === 'purge') return []
+  if (rule.action.kind !== 'anonymise') return []
   const masks = new Map(
     rule.action.masks.map(({ column, strategy }) => [column, becomes(strategy)]),
   )

@@ -7,11 +7,12 @@ import type { Verdict } from './census.ts'
 import { isDue, type View } from './due.ts'
 import { countReferring } from './going.ts'
 import { isActionable } from './hindrance.ts'
+import { takesAway } from '../policy/policy.ts'
 
 /** `purge`: they go along; `detach`: they stay, and their link becomes null. */
 export type ChildRows = {
   readonly table: string
-  readonly action: 'purge' | 'detach'
+  readonly action: 'purge' | 'block' | 'detach'
   readonly rows: number
 }
 
@@ -35,8 +36,9 @@ export async function countChildren(
 ): Promise<readonly ChildRows[]> {
   const { children, detached } = view.fitted
   const counted: ChildRows[] = []
+  const gone = view.fitted.archive === null ? 'purge' : 'block'
   for (const child of children) {
-    counted.push({ ...(await countRows(db, view, child)), action: 'purge' })
+    counted.push({ ...(await countRows(db, view, child)), action: gone })
   }
   for (const child of detached) {
     counted.push({ ...(await countRows(db, view, child, staysIn(view, child))), action: 'detach' })
@@ -57,7 +59,7 @@ async function countRows(
 /** A record that goes itself is not detached from another one. */
 function staysIn(view: View, child: Pick<Child, 'table'>): (row: string) => RawBuilder<unknown> {
   const { fitted } = view
-  if (fitted.rule.action.kind !== 'purge' || !sameTable(child.table, fitted.table)) {
+  if (!takesAway(fitted.rule) || !sameTable(child.table, fitted.table)) {
     return () => sql`true`
   }
   return (row) => sql`(${isActionable({ ...view, row, level: view.level + 1 })}) is not true`

@@ -1,6 +1,7 @@
 /** An explanation in sentences, for a person who asked about one record. */
 import { visible } from '../policy/visible.ts'
 import type { Verdict } from './census.ts'
+import type { ExplainedArchive } from './explain-archive.ts'
 import type { ExplainedHold } from './explain-holds.ts'
 import type { ExplainedRule, Explanation } from './explain.ts'
 import {
@@ -18,6 +19,7 @@ export type Language = 'en' | 'fr'
 type Sentences = {
   readonly missing: string
   readonly noRule: string
+  readonly archived: (archived: ExplainedArchive) => readonly string[]
   readonly at: (instant: string) => string
   readonly governed: (rule: ExplainedRule) => string
   readonly start: (rule: ExplainedRule) => string
@@ -39,16 +41,32 @@ function dayOf({ since }: ExplainedHold): string {
   return since?.slice(0, 10) ?? ''
 }
 
+const DOES = { purge: 'purges', anonymise: 'anonymises', block: 'blocks' } as const
+
+const FAIT = {
+  purge: { it: 'le supprime', row: 'supprime' },
+  anonymise: { it: "l'anonymise", row: 'anonymise' },
+  block: { it: 'le bloque', row: 'bloque' },
+} as const
+
 const list = (names: readonly string[]): string => names.join(', ')
 
 const EN: Sentences = {
   missing: 'There is no such row now.',
   noRule: 'No rule reaches this record: nothing will ever be done to it.',
+  archived: ({ archive, rule, reopened }) => [
+    `It is blocked: rule ${rule} has moved it to ${archive}, out of the application's reach.`,
+    ...(reopened
+      ? [
+          `BLOCKED ALTHOUGH OPEN: its period is open or runs again, and nothing more is done to it. Move it back from ${archive} by hand, or end what is open.`,
+        ]
+      : []),
+  ],
   at: (instant) => `As of ${instant}.`,
   governed: (rule) =>
     rule.along === null
-      ? `The rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} it ${rule.keep} after the period started.`
-      : `${rule.along === 'purge' ? 'It goes along with' : 'It stays, and loses its link to'} a row of ${rule.governs}, which the rule ${rule.action === 'purge' ? 'purges' : 'anonymises'} ${rule.keep} after the period started.`,
+      ? `The rule ${DOES[rule.action]} it ${rule.keep} after the period started.`
+      : `${rule.along === 'purge' ? 'It goes along with' : 'It stays, and loses its link to'} a row of ${rule.governs}, which the rule ${DOES[rule.action]} ${rule.keep} after the period started.`,
   start: (rule) =>
     rule.startDay === null
       ? `The period starts at ${rule.startsAt}, which gives no day.`
@@ -98,11 +116,19 @@ const EN: Sentences = {
 const FR: Sentences = {
   missing: "Cette ligne n'existe pas actuellement.",
   noRule: "Aucune règle n'atteint cet enregistrement : rien ne lui sera jamais fait.",
+  archived: ({ archive, rule, reopened }) => [
+    `Il est bloqué : la règle ${rule} l'a déplacé vers ${archive}, hors de portée de l'application.`,
+    ...(reopened
+      ? [
+          `BLOQUÉ BIEN QU'OUVERT : son délai est ouvert ou court de nouveau, et plus rien ne lui est fait. Ramenez-le de ${archive} à la main, ou terminez ce qui est ouvert.`,
+        ]
+      : []),
+  ],
   at: (instant) => `Au ${instant}.`,
   governed: (rule) =>
     rule.along === null
-      ? `La règle ${rule.action === 'purge' ? 'le supprime' : "l'anonymise"} ${duration(rule.keep)} après le début du délai.`
-      : `${rule.along === 'purge' ? 'Il part avec' : 'Il reste, et perd son lien avec'} une ligne de ${rule.governs}, que la règle ${rule.action === 'purge' ? 'supprime' : 'anonymise'} ${duration(rule.keep)} après le début du délai.`,
+      ? `La règle ${FAIT[rule.action].it} ${duration(rule.keep)} après le début du délai.`
+      : `${rule.along === 'purge' ? 'Il part avec' : 'Il reste, et perd son lien avec'} une ligne de ${rule.governs}, que la règle ${FAIT[rule.action].row} ${duration(rule.keep)} après le début du délai.`,
   start: (rule) =>
     rule.startDay === null
       ? `Le délai part de ${rule.startsAt}, qui ne donne aucun jour.`
@@ -192,12 +218,13 @@ const PRESSING: ReadonlySet<Verdict> = new Set(['due', 'blocked', 'deciding', 'r
 export function renderExplanation(explanation: Explanation, language: Language): string {
   const say = language === 'fr' ? FR : EN
   const outlook = outlookOf(say)
-  const { table, key, at, found, rules } = explanation
+  const { table, key, at, found, rules, archived } = explanation
   const said = !found ? [say.missing] : rules.length === 0 ? [say.noRule] : []
   const paragraphs = [
     [
       `${table} ${key.map(quoted).join(' ')}`,
       say.at(at),
+      ...(archived === null ? [] : say.archived(archived)),
       ...said,
       ...roleLines(explanation, outlook),
     ],
@@ -236,6 +263,7 @@ function ruleLines(
   say: Sentences,
 ): readonly string[] {
   const isDated = DATED.has(rule.verdict)
+  const place = explanation.archived?.archive ?? explanation.table
   return [
     `${rule.rule}: ${rule.title}`,
     ...(rule.source === null ? [] : [rule.source]),
@@ -246,7 +274,7 @@ function ruleLines(
     ...(isDated ? [say.start(rule)] : []),
     ...(isDated && rule.retentionEnd !== null ? [say.end(rule)] : []),
     ...(PRESSING.has(rule.verdict) && rule.inTimeUntil !== null ? [say.inTime(rule)] : []),
-    ...rule.holds.map((hold) => say.hold(hold, hold.on === explanation.table)),
+    ...rule.holds.map((hold) => say.hold(hold, hold.on === place)),
     say.verdict[rule.verdict](rule),
     ...(rule.mode === 'report' ? [say.report] : []),
   ].map((line, at) => (at === 0 ? line : `  ${line}`))

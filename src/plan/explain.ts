@@ -22,6 +22,7 @@ import { firstInstantOf, latestDay, periodOf, readBoundary, type Boundary } from
 import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { relatedCounts } from './events.ts'
+import { findArchived, type ExplainedArchive } from './explain-archive.ts'
 import { explainHindrances, type ExplainedHindrances } from './explain-hindrances.ts'
 import { explainHolds, type ExplainedHold } from './explain-holds.ts'
 import { explainRoles, type ExplainedRoles, type Subject } from './explain-roles.ts'
@@ -32,8 +33,10 @@ import type { Plan, Refusal } from './plan.ts'
 export type Explanation = ExplainedRoles & {
   readonly table: string
   readonly key: Key
-  /** False: no row has this key now. */
+  /** False: no row has this key now, in the table or in an archive of it. */
   readonly found: boolean
+  /** Where it stands instead of its table, if a rule has blocked it. */
+  readonly archived: ExplainedArchive | null
   /** The instant the explanation stands at. */
   readonly at: string
   readonly rules: readonly ExplainedRule[]
@@ -50,7 +53,7 @@ export type ExplainedRule = ExplainedHindrances & {
   readonly title: string
   /** The sentence of the policy that the rule carries out, if it says so. */
   readonly source: string | null
-  readonly action: 'purge' | 'anonymise'
+  readonly action: 'purge' | 'anonymise' | 'block'
   readonly mode: 'report' | 'enforce'
   /** Columns that get a pseudonym: whoever has the key finds the person again. */
   readonly pseudonymises: readonly string[]
@@ -113,11 +116,14 @@ export async function explainRecord(
   db: QueryExecutorProvider,
   request: ExplainRequest,
 ): Promise<Explanation> {
-  const { rules, table, key, values, at } = request
-  const found = await exists(db, request)
+  const { rules, key, values, at } = request
+  const there = await exists(db, request)
+  const elsewhere = there ? null : await findArchived(db, request)
+  const found = there || elsewhere !== null
+  const table = elsewhere?.table ?? request.table
   const explained: ExplainedRule[] = []
   for (const fitted of found ? rules : []) {
-    const roots = await rootsOf(db, fitted, request)
+    const roots = await rootsOf(db, fitted, { ...request, table })
     for (const root of roots) {
       const said = await explainUnder(db, fitted, root, request)
       explained.push({ ...said, along: alongAs(fitted, table) })
@@ -125,9 +131,10 @@ export async function explainRecord(
   }
   const subject = { table, key, given: keySet(key, [values]) }
   return {
-    table: printTable(table),
+    table: printTable(request.table),
     key: values.slice(0, key.length),
     found,
+    archived: elsewhere?.said ?? null,
     at,
     rules: explained,
     anonymised: found ? await markersOf(db, subject) : [],

@@ -13,7 +13,13 @@ const count = z.int().min(0)
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const day = z.string().regex(/^\d{4}-\d\d-\d\d$/)
 const childRows = z
-  .array(z.strictObject({ table: z.string(), action: z.enum(['purge', 'detach']), rows: count }))
+  .array(
+    z.strictObject({
+      table: z.string(),
+      action: z.enum(['purge', 'block', 'detach']),
+      rows: count,
+    }),
+  )
   .readonly()
 const referenceRows = z
   .array(
@@ -39,7 +45,7 @@ const plannedRule = z.strictObject({
   digest,
   table: z.string(),
   filtered: z.boolean(),
-  action: z.enum(['purge', 'anonymise']),
+  action: z.enum(['purge', 'anonymise', 'block']),
   mode: z.enum(['report', 'enforce']),
   keep: z.string(),
   today: day,
@@ -73,6 +79,7 @@ const plannedRule = z.strictObject({
   floors: z
     .array(z.strictObject({ table: z.string(), keepAtLeast: count, left: count }))
     .readonly(),
+  archive: z.strictObject({ table: z.string(), rows: count, reopened: count }).nullable(),
   columns: z.array(z.strictObject({ column: z.string(), becomes: z.string() })).readonly(),
   remarks,
   approval: z

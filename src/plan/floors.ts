@@ -3,6 +3,7 @@ import { sql, type QueryExecutorProvider } from 'kysely'
 import { printTable, sameTable } from '../base/names.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { tableId } from '../db/governed.ts'
+import { takesAway } from '../policy/policy.ts'
 import type { Census } from './census.ts'
 import type { PlannedFloor } from './plan.ts'
 
@@ -17,7 +18,7 @@ export async function countLeft(
     if (keepAtLeast === null) continue
     const floor = { table: printTable(name), keepAtLeast }
     if (sameTable(name, table)) {
-      if (rule.action.kind === 'purge') floors.push({ ...floor, left: leftOf(census.counts) })
+      if (takesAway(rule)) floors.push({ ...floor, left: leftOf(census.counts) })
       continue
     }
     const child = children.find((each) => sameTable(each.table, name))

@@ -15,6 +15,7 @@ import { boundaryOf } from './boundary.ts'
 import { matches } from './condition.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
 import { alongOf, anyAmong, anyGoing, keyColumnsOf } from './going.ts'
+import { takesAway } from '../policy/policy.ts'
 import { isUnmasked } from './mask.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
@@ -82,7 +83,7 @@ export function isTied(view: View): RawBuilder<boolean> {
 /** True of a row that was anonymised before, and that nobody refilled since. */
 export function isDone(view: View): RawBuilder<boolean> {
   const { fitted, row } = view
-  if (fitted.rule.action.kind === 'purge') return sql<boolean>`false`
+  if (takesAway(fitted.rule)) return sql<boolean>`false`
   const changing = [...fitted.children, ...fitted.detached]
   const left = changing.map((child) => anyGoing(view, child, () => sql`true`))
   return sql<boolean>`(${isAnonymised(fitted, row)} and not ${disjunction(left)})`
@@ -141,20 +142,19 @@ function superseding(view: View): readonly Asked[] {
     along: null,
     of: (row) => sql`${isDueUnder({ ...view, row }, other)} is true`,
   }))
-  const purged = earlierPurges(view).map((earlier): Asked => ({
+  const taken = takenBefore(view).map((earlier): Asked => ({
     along: null,
     of: (row) => sql`${isActionable({ ...view, ...earlier, row, level: view.level + 1 })} is true`,
   }))
-  return [...acting, ...purged]
+  return [...acting, ...taken]
 }
 
-/** Rules that purge rows of the same table before this one, in a plan: a row goes, and counts, once. */
-function earlierPurges({ earlier, fitted }: View): readonly Pick<View, 'fitted' | 'boundary'>[] {
+/** Rules that take rows of the same table away before this one, in a plan: a row goes, and counts, once. */
+function takenBefore({ earlier, fitted }: View): readonly Pick<View, 'fitted' | 'boundary'>[] {
   const before = [...(earlier?.values() ?? [])]
   const own = before.findIndex((each) => each.fitted.rule.id === fitted.rule.id)
   return (own < 0 ? before : before.slice(0, own)).filter(
-    (each) =>
-      sameTable(each.fitted.table, fitted.table) && each.fitted.rule.action.kind === 'purge',
+    (each) => sameTable(each.fitted.table, fitted.table) && takesAway(each.fitted.rule),
   )
 }
 
@@ -173,10 +173,7 @@ function keepers(view: View): readonly Asked[] {
 /** Anonymised by the rival, the row may have lost what told the end: it has ended all the same. */
 function isKeptBy(view: View, rival: StartedRule, row: string): RawBuilder<boolean> {
   const asked = { ...view, fitted: rival, boundary: boundaryOf(view.boundary, rival), row }
-  const over = [
-    hasEnded(asked),
-    ...(rival.rule.action.kind === 'purge' ? [] : [isAnonymised(rival, row)]),
-  ]
+  const over = [hasEnded(asked), ...(takesAway(rival.rule) ? [] : [isAnonymised(rival, row)])]
   return sql<boolean>`(${isInClass(asked)} is true and ${disjunction(over)} is not true)`
 }
 
@@ -275,9 +272,7 @@ function staysFor(view: View, { key }: Blocker, row: string): RawBuilder<boolean
     ? sql`not ${sameRow(keyColumnsOf(view.fitted, key.to), blocker, row)}`
     : sql`true`
   const gone = [...(view.earlier?.values() ?? [])]
-    .filter(
-      ({ fitted }) => sameTable(fitted.table, key.from) && fitted.rule.action.kind === 'purge',
-    )
+    .filter(({ fitted }) => sameTable(fitted.table, key.from) && takesAway(fitted.rule))
     .map(({ fitted, boundary }) =>
       isActionable({ ...view, fitted, boundary, row: blocker, level: view.level + 1 }),
     )
@@ -326,8 +321,9 @@ function waits(
   const waiting = alias(view, 'reader')
   const up = upThrough(hops, read, (name) => alias(view, name))
   const { rule, key } = reader
-  const acted = rule.action.kind === 'purge' ? [] : [isAnonymised(reader, waiting)]
-  const before = view.earlier?.get(rule.id)
+  const acted = takesAway(rule) ? [] : [isAnonymised(reader, waiting)]
+  // Of its own rule what is asked is whether other rows are there, whatever becomes of them.
+  const before = exceptRoot ? undefined : view.earlier?.get(rule.id)
   const willAct =
     before === undefined
       ? []

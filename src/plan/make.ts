@@ -8,6 +8,7 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectStorage } from '../catalog/inspect-storage.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
+import { countArchived } from './archived.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus } from './census.ts'
@@ -15,7 +16,7 @@ import { viewOf, type View } from './due.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
-import { remarksOn } from './remarks.ts'
+import { archiveRemarks, remarksOn } from './remarks.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
 export type Stand =
@@ -77,8 +78,14 @@ async function planRules(
     const census = await takeCensus(trx, { ...viewOf(fitted, boundary), earlier })
     const permission = permissionOf(fitted, catalog, approved, now)
     const formerlyDue = await countFormerlyDue(trx, { fitted, permission, cutoff, earlier })
-    const remarks = [...remarksOn(fitted, stored), ...setOffRemarks(fitted)]
-    const rule = planRule({ fitted, boundary, census, permission, formerlyDue, remarks })
+    const archived =
+      fitted.archive === null ? null : await countArchived(trx, fitted.archive, boundary)
+    const remarks = [
+      ...remarksOn(fitted, stored),
+      ...setOffRemarks(fitted),
+      ...archiveRemarks(fitted, archived),
+    ]
+    const rule = planRule({ fitted, boundary, census, permission, formerlyDue, remarks, archived })
     planned.push(rule)
     if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
   }

@@ -42,7 +42,7 @@ export type PlannedRule = {
   readonly table: string
   /** False: without a filter, every row of the table is of this record class. */
   readonly filtered: boolean
-  readonly action: 'purge' | 'anonymise'
+  readonly action: 'purge' | 'anonymise' | 'block'
   readonly mode: 'report' | 'enforce'
   /** As people read it: `10 years`. */
   readonly keep: string
@@ -65,6 +65,12 @@ export type PlannedRule = {
   readonly limits: Limits
   /** Tables of which so many rows must stay, and how many the run would leave. */
   readonly floors: readonly PlannedFloor[]
+  /** Where a block moves rows, how many stand there, and of how many the period is not over now. */
+  readonly archive: {
+    readonly table: string
+    readonly rows: number
+    readonly reopened: number
+  } | null
   /** What an anonymisation does to each column; empty for a purge. */
   readonly columns: readonly { readonly column: string; readonly becomes: string }[]
   /** What a person should know before approving. A remark stops nothing. */

@@ -5,8 +5,10 @@ import { levelsOf, sourcesOf } from '../catalog/chain.ts'
 import type { FittedRule, FittedStart } from '../catalog/fitted.ts'
 import type { Storage } from '../catalog/inspect-storage.ts'
 import { quoted } from '../catalog/needs.ts'
+import type { Archived } from './archived.ts'
 import type { Remark } from './plan.ts'
 import { sqlOf } from './where-sql.ts'
+import { takesAway } from '../policy/policy.ts'
 
 /** A guess: less than this is read in a few hundredths of a second, with an index or without. */
 const WORTH_AN_INDEX = 8 * 1024 * 1024
@@ -81,8 +83,7 @@ function foreignKeysUnindexed(fitted: FittedRule, stored: Stored): readonly Rema
   const { rule, table: governed, declared } = fitted
   // A row that stays is not looked for, but what is detached from it is.
   const sought = declared.filter(
-    ({ key, as }) =>
-      as !== 'own_rule' || rule.action.kind === 'purge' || !sameTable(key.to, governed),
+    ({ key, as }) => as !== 'own_rule' || takesAway(rule) || !sameTable(key.to, governed),
   )
   return sought.flatMap(({ table, key }) =>
     unindexed(stored, {
@@ -138,4 +139,29 @@ function unlogged(fitted: FittedRule, stored: Stored): readonly Remark[] {
       message: `${name} is unlogged: a crash of the server empties it, and the journal does not say so`,
       remedy: `if its rows have to be kept: alter table ${name} set logged`,
     }))
+}
+
+/** What stands in an archive and should not, or will stand there for ever. */
+export function archiveRemarks(
+  { rule, archive }: FittedRule,
+  archived: Archived | null,
+): readonly Remark[] {
+  const [move] = archive?.moves ?? []
+  if (move === undefined || archived === null) return []
+  const [from, to] = [printTable(move.from), printTable(move.to)]
+  const reopened: readonly Remark[] =
+    archived.reopened === 0
+      ? []
+      : [
+          {
+            code: 'blocked_although_open',
+            message: `${archived.reopened} rows stand in ${to} although their period is open or runs again: nothing more is done to them`,
+            remedy: `see which with explain; move a row back by hand (insert into ${from} select … from ${to}; delete from ${to}), or end what is open`,
+          },
+        ]
+  const isLast = rule.phase === null || rule.phase.number === rule.phase.of
+  if (!isLast) return reopened
+  const message = `nothing becomes of what stands in ${to}: it is out of reach, and there for ever`
+  const remedy = 'write phases: block, and after that anonymise or purge'
+  return [...reopened, { code: 'archive_without_end', message, remedy }]
 }

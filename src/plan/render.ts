@@ -97,6 +97,7 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ...said(counts.neverExpires, 'never expire: no related row says when their period starts'),
     ...said(counts.implausible, 'never expire: their period start is not plausible'),
     ...said(counts.done, 'anonymised before'),
+    ...archiveLines(rule),
     ...said(counts.outside, 'of the table are not of this record class'),
   ]
   return [
@@ -121,6 +122,14 @@ function phaseOf({ phase }: PlannedRule): string {
   return phase === null ? '' : ` (phase ${phase.number} of ${phase.of} of ${phase.rule})`
 }
 
+function archiveLines({ archive }: PlannedRule): readonly string[] {
+  if (archive === null) return []
+  return [
+    ...said(archive.rows, `blocked before, in ${archive.table}`),
+    ...said(archive.reopened, 'BLOCKED ALTHOUGH OPEN: their period is open, or runs again'),
+  ]
+}
+
 function overdueLines({ overdue, keep, within }: PlannedRule): readonly string[] {
   if (overdue === null || overdue.rows === 0) return []
   return [
@@ -135,7 +144,7 @@ function dueLines(rule: PlannedRule): readonly string[] {
     ...rule.children
       .filter(({ rows }) => rows > 0)
       .map(({ table: child, action, rows }) =>
-        action === 'purge'
+        action !== 'detach'
           ? `${number(rows)} of ${child} go along`
           : `${number(rows)} of ${child} stay, and lose their link`,
       ),

@@ -60,7 +60,12 @@ function less({ action: before }: Phase, { action, place }: Phase): readonly Fau
     const message = 'the phase before purges the record: nothing is left for this one'
     return [{ code: 'phase_after_purge', message, remedy: 'remove it', path: place }]
   }
-  if (action.kind !== 'anonymise') return []
+  if (action.kind === 'block') {
+    const message =
+      'rows that the phase before is late with would be blocked as they are, and never masked'
+    return [{ code: 'block_not_first', message, remedy: 'let the first phase block', path: place }]
+  }
+  if (action.kind !== 'anonymise' || before.kind !== 'anonymise') return []
   const masked = new Set(
     action.masks.filter(({ strategy }) => strategy.kind !== 'keep').map(({ column }) => column),
   )

@@ -1,6 +1,7 @@
 import { printTable, sameTable } from '../base/names.ts'
 import type { TableName } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
+import { archiveProblems } from './archives.ts'
 import { checkCoverage } from './check-coverage.ts'
 import { masksContradicting } from './check-masks.ts'
 import { checkReferences } from './check-references.ts'
@@ -26,6 +27,8 @@ export function checkSet(
     ...repeatedPolicies(policies),
     ...repeatedRules(rules),
     ...sourcesConfused(rules),
+    ...blockedTwice(rules),
+    ...archiveProblems(rules),
     ...checkReferences(rules, exemptIn(policies), incomplete),
     ...decidingColumnsMasked(rules),
     ...masksContradicting(rules),
@@ -56,11 +59,24 @@ function repeatedPolicies(policies: readonly PlacedPolicy[]): readonly Problem[]
 
 function repeatedRules(rules: readonly Rule[]): readonly Problem[] {
   // Phases of one rule stand at one place, which is no repetition.
-  const written = rules.filter(({ phase }) => phase === null || phase.number === 1)
+  const written = rules.filter(
+    ({ phase, archived }) => archived === null && (phase === null || phase.number === 1),
+  )
   return pairs(written, writtenId).map(([first, again]) => {
     const message = `the rule ${writtenId(again)} is already at ${placeOf(first.source, ['id'])}`
     const remedy = 'the journal knows rules by id: choose another'
     return again.source.problem(['id'], { code: 'duplicate_rule', message, remedy })
+  })
+}
+
+/** A row stands in one archive at most. */
+function blockedTwice(rules: readonly Rule[]): readonly Problem[] {
+  const blocking = rules.filter(({ action }) => action.kind === 'block')
+  return pairs(blocking, ({ table }) => printTable(table)).map(([first, again]) => {
+    const at = placeOf(first.source, ['then'])
+    const message = `rule ${writtenId(first)} blocks rows of ${printTable(again.table)} already, at ${at}`
+    const remedy = 'block them by one rule'
+    return again.source.problem(['then'], { code: 'blocked_twice', message, remedy })
   })
 }
 

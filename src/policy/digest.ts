@@ -40,6 +40,7 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     id: rule.id,
     // What is absent is left out, so that a rule which does not use a newer field keeps its digest.
     ...(rule.phase !== null && { phase: { ...rule.phase } }),
+    ...(rule.archived !== null && { archived: { ...rule.archived.of } }),
     table: { ...rule.table },
     ...(rule.subject.length > 0 && { subject: asSet(rule.subject) }),
     zone: rule.zone,
@@ -233,6 +234,12 @@ function fallbackJson(use: StartColumn): Json {
 
 function actionJson(action: Action): Json {
   if (action.kind === 'purge') return action
+  if (action.kind === 'block') {
+    const along = action.along.map(({ table, archive }): Json => {
+      return { table: { ...table }, archive: { ...archive } }
+    })
+    return { kind: 'block', archive: { ...action.archive }, along: asSet(along) }
+  }
   const masks = action.masks.map(({ column, strategy }): Json => ({
     column,
     strategy: strategyJson(strategy),

@@ -1,12 +1,12 @@
 import { printTable } from '../base/names.ts'
 import type { Parsed, Problem } from '../base/problem.ts'
-import { isSibling, tablesAlong, tablesRead, tiesOf, type Rule } from './policy.ts'
+import { isSibling, takesAway, tablesAlong, tablesRead, tiesOf, type Rule } from './policy.ts'
 
 /** Why one rule must act before another. */
 type Before = { readonly earlier: Rule; readonly later: Rule; readonly because: string }
 
 /**
- * Puts rules into the order of a run: those that read a table before those that purge its rows, and
+ * Puts rules into the order of a run: those that read a table before those that purge or block its rows, and
  * children before a parent that waits for them. Otherwise a purged row would change what the others
  * decide. Phases of one rule share no record: of those whose time has come the latest acts. Rules that don't depend on each other stand by id. A cycle is a problem.
  */
@@ -47,15 +47,15 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
     for (const table of new Set(tablesRead(rule).map(printTable))) add(readers, table, rule)
   }
   return rules.flatMap((later) => {
-    const purged = purgedTables(later)
-    const awaited = later.action.kind === 'purge' ? tiesOf(later) : []
+    const emptied = tablesEmptied(later)
+    const awaited = takesAway(later) ? tiesOf(later) : []
     return [
-      ...purged.flatMap((table) =>
+      ...emptied.flatMap((table) =>
         (readers.get(table) ?? []).map((earlier) => {
           return {
             earlier,
             later,
-            because: `${earlier.id} reads ${table}, which ${later.id} purges`,
+            because: `${earlier.id} reads ${table}, from which ${later.id} takes rows`,
           }
         }),
       ),
@@ -70,8 +70,8 @@ function edgesOf(rules: readonly Rule[]): readonly Before[] {
 }
 
 /** The tables whose rows go when the rule acts; children go whatever becomes of their parent. */
-function purgedTables(rule: Rule): readonly string[] {
-  const own = rule.action.kind === 'purge' ? [printTable(rule.table)] : []
+function tablesEmptied(rule: Rule): readonly string[] {
+  const own = takesAway(rule) ? [printTable(rule.table)] : []
   return [...own, ...tablesAlong(rule).map((table) => printTable(table))]
 }
 

@@ -1,5 +1,6 @@
 import type { Parsed, Problem } from '../base/problem.ts'
 import { checkSet } from './check.ts'
+import { holdsInArchives, withArchives } from './archives.ts'
 import { belowFloor, idleFloors, withFloors } from './check-floors.ts'
 import { idleCovers, maskedHolds, withHolds } from './check-holds.ts'
 import { setDigest } from './digest.ts'
@@ -41,8 +42,10 @@ type PolicyFile = {
 export function parsePolicies(files: readonly PolicyFileText[]): Parsed<PolicySet> {
   const parsed = files.map(parseFile)
   const found = parsed.flatMap(({ policy }) => (policy === undefined ? [] : [policy]))
-  const written = parsed.flatMap((file) => file.rules).toSorted((a, b) => (a.id < b.id ? -1 : 1))
-  const holds = parsed.flatMap((file) => file.holds)
+  const everywhere = withArchives(parsed.flatMap((file) => file.rules))
+  const written = everywhere.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+  const placed = parsed.flatMap((file) => file.holds)
+  const holds = holdsInArchives(placed, written)
   const floors = parsed.flatMap((file) => file.floors)
   const rules = withFloors(withHolds(written, holds), floors)
   const unread = parsed.flatMap((file) => file.problems)

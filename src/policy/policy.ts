@@ -61,6 +61,8 @@ export type Rule = {
   readonly id: string
   /** Which phase of a rule with phases this is, and the id of that rule; null for a rule without. */
   readonly phase: { readonly rule: string; readonly number: number; readonly of: number } | null
+  /** Of a rule on rows that were moved: where they stood, and its id as written. Else null. */
+  readonly archived: { readonly of: TableName; readonly rule: string } | null
   /** The id of the policy that holds the rule. */
   readonly policy: string
   readonly title: string
@@ -240,7 +242,12 @@ export type Condition =
   | { readonly kind: 'soft_deleted'; readonly column: string; readonly deleted: boolean }
 
 export type Action =
-  { readonly kind: 'purge' } | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
+  | { readonly kind: 'purge' }
+  | { readonly kind: 'anonymise'; readonly masks: readonly Mask[] }
+  /** Moved out of the application's reach: the rows to `archive`, and those that go along. */
+  | { readonly kind: 'block'; readonly archive: TableName; readonly along: readonly Along[] }
+
+export type Along = { readonly table: TableName; readonly archive: TableName }
 
 /** What an anonymisation writes into one column. */
 export type Mask = { readonly column: string; readonly strategy: Strategy }
@@ -296,8 +303,17 @@ export interface RuleSource {
 }
 
 /** The id of the rule as people wrote it: its phases share it. */
-export function writtenId({ id, phase }: Pick<Rule, 'id' | 'phase'>): string {
-  return phase?.rule ?? id
+export function writtenId({
+  id,
+  phase,
+  archived,
+}: Pick<Rule, 'id' | 'phase' | 'archived'>): string {
+  return phase?.rule ?? archived?.rule ?? id
+}
+
+/** True of a rule after which a row is no longer where the application has it. */
+export function takesAway({ action }: Pick<Rule, 'action'>): boolean {
+  return action.kind !== 'anonymise'
 }
 
 /** True of two phases of one rule as it was written, and of a rule and itself. */

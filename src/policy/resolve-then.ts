@@ -25,12 +25,15 @@ export function stepsOf(
   if (!Array.isArray(then)) {
     if (keep === undefined) return []
     const place = ['then']
-    const action = resolveAction(actionIn(then), { place, table, policy, faults })
+    const written = onlyAction(then === 'purge' ? { purge: true } : then, place, faults)
+    if (written === undefined) return []
+    const action = resolveAction(written, { place, table, policy, faults })
     return [{ acting: { id, phase: null, keep, action }, place }]
   }
   const written = then.flatMap((phase, index) => {
     const place = ['then', index]
-    const action = onlyAction(phase, place, faults)
+    const { after: _after, ...actions } = phase
+    const action = onlyAction(actions, place, faults)
     if (action === undefined) return []
     return [
       { keep: phase.after, place, action: resolveAction(action, { place, table, policy, faults }) },
@@ -81,14 +84,10 @@ export function placedAt(source: RuleSource, place: readonly PathPart[]): RuleSo
   }
 }
 
-type Written = Pick<PhaseDocument, 'anonymise' | 'purge'>
-
-function actionIn(then: Exclude<RuleDocument['then'], readonly unknown[]>): Written {
-  return then === 'purge' ? { purge: true } : then
-}
+type Written = Partial<Omit<PhaseDocument, 'after'>>
 
 function onlyAction(
-  { after: _after, ...written }: PhaseDocument,
+  written: Written,
   place: readonly PathPart[],
   faults: Fault[],
 ): Written | undefined {
@@ -96,10 +95,10 @@ function onlyAction(
   if (named.length === 1) return written
   const message =
     named.length === 0
-      ? 'this phase does nothing'
-      : `a phase does one thing, not ${named.join(' and ')}`
-  const remedy = 'write anonymise: or purge: true'
-  faults.push({ code: 'phase_action', message, remedy, path: place })
+      ? 'nothing is said to be done here'
+      : `a rule or a phase does one thing, not ${named.join(' and ')}`
+  const remedy = 'say block, anonymise or purge; several of them are a list of phases'
+  faults.push({ code: 'action_not_one', message, remedy, path: place })
   return undefined
 }
 
@@ -111,6 +110,10 @@ type Around = {
 }
 
 function resolveAction(written: Written, { place, table, policy, faults }: Around): Action {
+  if (written.block !== undefined) {
+    const { archive, along = [] } = written.block
+    return { kind: 'block', archive, along }
+  }
   if (written.anonymise === undefined) return { kind: 'purge' }
   const path = [...place, 'anonymise']
   const masks = Object.entries(written.anonymise).map(([column, strategy]) => ({

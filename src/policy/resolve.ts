@@ -33,6 +33,7 @@ export function resolveRule(
 ): { readonly rules: readonly Rule[]; readonly problems: readonly Problem[] } {
   const faults: Fault[] = []
   const shared: Omit<Rule, 'digest' | 'source' | keyof Acting> = {
+    archived: null,
     policy: policy.policy,
     title: document.title ?? document.id,
     register: registerOf(document),

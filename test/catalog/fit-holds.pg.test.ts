@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { fitPolicies, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
+import { archivesNamed, fitPolicies, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { parsed } from '../policy/documents.ts'
 import { openFitting, type Fitting } from './fitting.ts'
@@ -35,7 +35,7 @@ rules:
   - { id: customer, table: crm.customer, start: started, keep: 1 year, then: purge }
   - { id: invoice, table: crm.invoice, start: started, keep: 1 year, then: purge }
 `)
-  const catalog = await inspectCatalog(fitting.connection.db, tablesNamed(set))
+  const catalog = await inspectCatalog(fitting.connection.db, tablesNamed(set), archivesNamed(set))
   const { problems = [] } = (rights ? fitPolicies : fitWithoutRights)(set, catalog)
   return problems.map(({ code, path }) => `${code} ${path}`)
 }

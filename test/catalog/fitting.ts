@@ -1,6 +1,6 @@
 import type { Problem } from '../../src/base/problem.ts'
 import type { Catalog } from '../../src/catalog/catalog.ts'
-import { fitPolicies, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
+import { archivesNamed, fitPolicies, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import type { FittedRule } from '../../src/catalog/fitted.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
@@ -46,7 +46,10 @@ export async function openFitting(schema: string): Promise<Fitting> {
   async function catalogOf(rules: string) {
     await loadGrammar([rules])
     const set = parsed(policyYaml(rules))
-    return { set, catalog: await inspectCatalog(connection.db, tablesNamed(set)) }
+    return {
+      set,
+      catalog: await inspectCatalog(connection.db, tablesNamed(set), archivesNamed(set)),
+    }
   }
 
   return {

@@ -43,6 +43,7 @@ export const policy: Extract<EntryDraft, { type: 'policy' }> = {
   unit: 'month',
   action: 'purge',
   masks: [],
+  archives: [],
 }
 
 export const runStart: Extract<EntryDraft, { phase: 'start' }> = {

@@ -37,6 +37,7 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     unit: fc.constantFrom('day' as const, 'week' as const, 'month' as const, 'year' as const),
     action,
     masks: fc.array(name.map((column) => `${column}:nothing`)),
+    archives: fc.array(fc.record({ target: name, archive: name })),
   }),
   fc.record({
     type: fc.constant('run' as const),

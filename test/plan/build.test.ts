@@ -44,6 +44,7 @@ function planned(
     permission,
     formerlyDue: null,
     remarks: [],
+    archived: null,
   })
 }
 

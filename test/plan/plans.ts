@@ -40,6 +40,7 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     overdue: null,
     limits: { maxRows: 50_000, maxPercent: 25, trip: 'either' },
     floors: [],
+    archive: null,
     columns: [],
     remarks: [],
     approval: null,

@@ -5,7 +5,7 @@ import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
 import { keeperNeeds, needsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
-import { fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
+import { archivesNamed, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
 import { migrate } from '../../src/db/migrate.ts'
@@ -116,7 +116,7 @@ class OpenBed implements Bed {
   ): Promise<Prepared & { readonly set: PolicySet }> {
     await loadGrammar([yaml])
     const set = valueOf(parsePolicies([{ file: 'policy.yaml', text: yaml }]))
-    const catalog = await inspectCatalog(this.connection.db, tablesNamed(set))
+    const catalog = await inspectCatalog(this.connection.db, tablesNamed(set), archivesNamed(set))
     const fitted = valueOf(fitWithoutRights(set, catalog, key))
     const grants = renderGrants(
       fitted.flatMap((rule) => needsOf(rule, true)),
@@ -195,8 +195,9 @@ class OpenBed implements Bed {
   /** Each table by the name that the journal has for it, and as SQL writes it. */
   #watched(): ReadonlyMap<string, string> {
     const rules = this.#governed?.rules ?? []
-    const tables = rules.flatMap(({ table, children }) => [
+    const tables = rules.flatMap(({ table, children, archive }) => [
       table,
+      ...(archive?.moves ?? []).map(({ to }) => to),
       ...children.map((child) => child.table),
     ])
     return new Map(
@@ -207,12 +208,20 @@ class OpenBed implements Bed {
   async #journalled(): Promise<ReadonlyMap<string, number>> {
     const gone = new Map<string, number>()
     await using reader = connect(this.database.superuserUrl)
+    const archives = new Map<string, string>()
+    const count = (table: string, rows: number): void => {
+      gone.set(table, (gone.get(table) ?? 0) + rows)
+    }
     for await (const { body } of readEntries(reader.db)) {
       const { entry } = parseEntry(body)
+      if (entry?.type === 'policy') {
+        for (const { target, archive } of entry.archives) archives.set(target, archive)
+      }
       if (entry?.type !== 'batch') continue
       for (const part of [entry, ...entry.children]) {
-        if (part.action !== 'purge') continue
-        gone.set(part.target, (gone.get(part.target) ?? 0) + part.rows)
+        if (part.action !== 'purge' && part.action !== 'block') continue
+        count(part.target, part.rows)
+        if (part.action === 'block') count(archives.get(part.target) ?? '', -part.rows)
       }
     }
     return gone

@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { RefusedError } from '../../base/errors.ts'
+import { missingArchives } from '../../catalog/fit-archive.ts'
 import { fitWithoutRights } from '../../catalog/fit.ts'
 import { inspectDatabase } from '../../catalog/inspect.ts'
 import { keeperNeeds, needsOf, renderGrants } from '../../catalog/needs.ts'
@@ -42,6 +43,8 @@ export function grantsCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       const database = await inspectDatabase(connection.db)
       const catalog = await inspectFor(connection.db, set)
+      const archives = missingArchives(set, catalog)
+      if (archives !== '') context.out(archives)
       const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
       const needs = fitted.flatMap((rule) => needsOf(rule, rule.rule.mode === 'enforce'))
       context.out(
