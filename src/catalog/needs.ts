@@ -56,8 +56,12 @@ function toClose({ closed, children }: FittedRule): readonly Table[] {
   return closed.filter((table) => !children.some((child) => child.table === table))
 }
 
-function referenceNeeds({ blockers, children, detached }: FittedRule): readonly Need[] {
+function referenceNeeds(fitted: FittedRule): readonly Need[] {
+  const { blockers, children, declared, detached } = fitted
   return [
+    ...declared.map(({ key, table }) =>
+      select(table, linkColumns(key), 'to count the rows that refer to those of the rule'),
+    ),
     ...blockers.map(({ key, table }) =>
       select(table, linkColumns(key), 'to see whether a row still refers to one that is due'),
     ),
