@@ -55,7 +55,7 @@ test('rows of every partition are purged through the root, with what goes along'
   const result = await bed.enforce()
 
   expect(plan.rules[0]?.counts).toMatchObject({ due: 40, running: 20 })
-  expect(plan.rules[0]?.children).toEqual([{ table: 'crm.detail', rows: 80 }])
+  expect(plan.rules[0]?.children).toEqual([{ table: 'crm.detail', action: 'purge', rows: 80 }])
   expect(result.rules[0]).toMatchObject({ rows: 40, childRows: 80, left: 0, error: null })
   expect(await bed.rows('select count(*)::int as n from crm.event')).toEqual([{ n: 20 }])
   expect(await bed.rows(KEPT)).toEqual([{ n: 20 }])
