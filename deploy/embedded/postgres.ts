@@ -231,7 +231,8 @@ async function exitOf(child: ChildProcess): Promise<number | null> {
   })
 }
 
-async function freePort(): Promise<number> {
+/** A port that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
