@@ -14,6 +14,8 @@ export type Config = {
   readonly entryKeyFile: Setting
   /** File of the key that signs checkpoints (PKCS#8 PEM, Ed25519); null: none are signed. */
   readonly checkpointKeyFile: string | null
+  /** File of the key under which rows are committed to; null: only their number is journalled. */
+  readonly evidenceKeyFile: string | null
   /** File of the key of pseudonyms (64 hexadecimal digits); null if no rule makes any. */
   readonly pseudonymKeyFile: string | null
   /** `host:port` of the daemon's health endpoints. */
@@ -36,6 +38,7 @@ const KNOWN = new Set([
   'RETENTIOND_POLICIES',
   'RETENTIOND_ENTRY_KEY_FILE',
   'RETENTIOND_CHECKPOINT_KEY_FILE',
+  'RETENTIOND_EVIDENCE_KEY_FILE',
   'RETENTIOND_PSEUDONYM_KEY_FILE',
   'RETENTIOND_LISTEN',
   'RETENTIOND_LOG_LEVEL',
@@ -60,6 +63,7 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
       value: env['RETENTIOND_ENTRY_KEY_FILE'] ?? null,
     },
     checkpointKeyFile: env['RETENTIOND_CHECKPOINT_KEY_FILE'] ?? null,
+    evidenceKeyFile: env['RETENTIOND_EVIDENCE_KEY_FILE'] ?? null,
     pseudonymKeyFile: env['RETENTIOND_PSEUDONYM_KEY_FILE'] ?? null,
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
     logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),

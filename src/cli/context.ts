@@ -17,6 +17,8 @@ import {
   type CheckpointTools,
   type Publish,
 } from '../journal/checkpointer.ts'
+import { readEvidenceFile } from '../journal/evidence-file.ts'
+import type { EvidenceKey } from '../journal/evidence.ts'
 import { readCheckpointKeyFile } from '../journal/key-file.ts'
 import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
@@ -151,6 +153,12 @@ export async function checkpointer(
     { ...tools, checkpoints: await readCheckpointKeyFile(checkpointKeyFile) },
     publish,
   )
+}
+
+/** Reads the key under which rows are committed to, if one is set. */
+export async function evidenceKey(context: CliContext): Promise<EvidenceKey | null> {
+  const { evidenceKeyFile } = context.config()
+  return evidenceKeyFile === null ? null : readEvidenceFile(evidenceKeyFile)
 }
 
 /** Reads the key of pseudonyms, if one is set; a rule that needs it is a problem without. */

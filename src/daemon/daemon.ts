@@ -11,6 +11,7 @@ import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
 import { enforceNow } from '../enforce/requests.ts'
 import { approvals } from '../enforce/standing.ts'
+import type { EvidenceKey } from '../journal/evidence.ts'
 import type { Checkpointer } from '../journal/checkpointer.ts'
 import { printTreeHead } from '../journal/merkle.ts'
 import { treeHead } from '../journal/nodes.ts'
@@ -44,6 +45,8 @@ export type DaemonOptions = {
   readonly setAlarm?: SetAlarm
   /** What wakes it up for the journal alone; cron, if nothing else is given. */
   readonly setPulse?: SetAlarm
+  /** Commits to each row that is acted on; left out, their number is journalled. */
+  readonly evidenceKey?: EvidenceKey | null
   /** Signs checkpoints; left out, none is signed. */
   readonly checkpointer?: Checkpointer | undefined
   /** Aborted: finish the batch in hand and stop. */
@@ -199,6 +202,7 @@ async function runScheduled(
         trigger: 'schedule',
         acceptClock: false,
         holder: `daemon on ${hostname()}, process ${process.pid}`,
+        evidenceKey: options.evidenceKey ?? null,
         checkpointer: options.checkpointer,
         signal,
       },

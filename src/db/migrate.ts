@@ -17,6 +17,7 @@ export const MIGRATIONS: readonly string[] = [
   '0002_hold',
   '0003_approval',
   '0004_checkpoint',
+  '0005_evidence',
 ]
 
 export type MigrateOptions = {

@@ -39,6 +39,12 @@ export type NodeTable = {
   readonly hash: Buffer
 }
 
+/** The tokens of a batch, table after table: one for each row. */
+export type EvidenceTable = {
+  readonly seq: Int8
+  readonly tokens: Buffer
+}
+
 /** The signed heads, as they were published. */
 export type CheckpointTable = {
   readonly size: Int8
@@ -117,8 +123,10 @@ export type OwnTables = {
   readonly 'retentiond.run_entry': EntryView
   readonly 'retentiond.approval_entry': EntryView
   readonly 'retentiond.keys_entry': EntryView
+  readonly 'retentiond.evidence_entry': EntryView
   readonly 'retentiond.node': NodeTable
   readonly 'retentiond.checkpoint': CheckpointTable
+  readonly 'retentiond.evidence': EvidenceTable
   readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable
   readonly 'retentiond.anonymised': AnonymisedTable

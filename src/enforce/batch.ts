@@ -32,7 +32,7 @@ import { proveLease, type Lease } from '../db/lease.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { saysCatalogMoved, saysConnectionLost, saysRowRefused } from '../db/sqlstate.ts'
 import { inTransaction } from '../db/transaction.ts'
-import type { PolicyReference, TableRows, Trigger } from '../journal/entry.ts'
+import type { EntryDraft, PolicyReference, TableRows, Trigger } from '../journal/entry.ts'
 import { findEntryBySeq } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
@@ -43,6 +43,7 @@ import { proveClock, type ClockReading } from './clock.ts'
 import { closeArchive } from './archive.ts'
 import { lockWhatDecides } from './decide.ts'
 import { lockJournal } from './ended.ts'
+import { proveRows, type RowEvidence } from './evidence.ts'
 import * as statements from './statements.ts'
 
 export type BatchStep =
@@ -78,6 +79,8 @@ export type BatchOrder = {
   readonly policy: PolicyReference
   readonly run: string
   readonly trigger: Trigger
+  /** Under what its rows are committed to; null: only their number is journalled. */
+  readonly evidence: RowEvidence | null
 }
 
 export type Stretch = {
@@ -254,37 +257,42 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   const { trx, tools, order, stretch, trace } = batch
   const { fitted } = order
   const changes = await findChanges(trx, fitted, keys)
-  const { children } = changes
-  const total = children.reduce((sum, { rows }) => sum + rows, keys.length)
+  const total = changes.children.reduce((sum, { rows }) => sum + rows, keys.length)
   if (total > stretch.rowsLeft) throw limitReached(order)
 
-  await carryOut(trx, fitted, changes, async () => tools.onStep('acted'))
+  const id = randomUUID()
+  const [proof] = await Promise.all([
+    proveRows(order.evidence, id, changes),
+    carryOut(trx, fitted, changes, async () => tools.onStep('acted')),
+  ])
   await tools.onStep('checked')
 
+  const draft: EntryDraft = {
+    type: 'batch',
+    run: order.run,
+    batch: id,
+    policy: order.policy,
+    target: printTable(fitted.table),
+    action: fitted.rule.action.kind,
+    method: METHODS[fitted.rule.action.kind],
+    reason: order.trigger,
+    day: order.boundary.today,
+    firstDayNotDue: order.boundary.firstDayNotDue,
+    children: proof.children,
+    rows: keys.length,
+    evidence: proof.evidence,
+  }
   trace.appended = await appendEntry(
     trx,
     tools.signer,
-    {
-      type: 'batch',
-      run: order.run,
-      batch: randomUUID(),
-      policy: order.policy,
-      target: printTable(fitted.table),
-      action: fitted.rule.action.kind,
-      method: METHODS[fitted.rule.action.kind],
-      reason: order.trigger,
-      day: order.boundary.today,
-      firstDayNotDue: order.boundary.firstDayNotDue,
-      children,
-      rows: keys.length,
-    },
+    { draft, tokens: proof.tokens },
     tools.clock,
   )
   if (fitted.rule.action.kind === 'anonymise') {
     await statements.markAnonymised(fitted, keys, trace.appended.seq).execute(trx)
   }
   await tools.onStep('journalled')
-  return children
+  return proof.children
 }
 
 const METHODS = { purge: 'sql-delete', anonymise: 'sql-update', block: 'sql-move' } as const

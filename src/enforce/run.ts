@@ -11,6 +11,8 @@ import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference, RunOutcome, Trigger } from '../journal/entry.ts'
 import { newestPolicyEntry, unfinishedRuns } from '../journal/read.ts'
+import type { EvidenceKey } from '../journal/evidence.ts'
+import { announceEvidenceKey } from '../journal/evidence-keys.ts'
 import type { Checkpointer } from '../journal/checkpointer.ts'
 import type { Signer } from '../journal/signature.ts'
 import { newestEntryMs, requireSoundHead } from '../journal/sound.ts'
@@ -27,6 +29,7 @@ import { endRun } from './ended.ts'
 import { readGiven } from './standing.ts'
 import { unmarkGone } from './statements.ts'
 import { overdueAfter, overdueBefore, type RuleOverdue } from './overdue.ts'
+import type { RowEvidence } from './evidence.ts'
 import { publishing } from './publish.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
@@ -47,6 +50,8 @@ export type RunRequest = {
   /** Who holds the lease, for others to read: host and process. */
   readonly holder: string
   readonly signal: AbortSignal
+  /** Commits to each row that is acted on; null: their number is journalled. */
+  readonly evidenceKey?: EvidenceKey | null
   /** Signs heads while the run is at work; left out, none is signed. */
   readonly checkpointer?: Checkpointer | undefined
   readonly onProgress?: (progress: Progress) => void
@@ -79,7 +84,8 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
       remedy: 'connect to the primary',
     })
   }
-  await requireSoundHead(db, request.signer)
+  requireEvidenceKey(request)
+  const { origin } = await requireSoundHead(db, request.signer)
   const started = await readTrustedClock(db, request.clock, {
     newestEntryMs: await newestEntryMs(db),
     accept: request.acceptClock,
@@ -87,8 +93,9 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
   const lease = await takeLease(db, request.holder)
   try {
     await closeInterrupted(request)
+    if (request.evidenceKey) await announceEvidenceKey(request, request.evidenceKey)
     const { result, unsound } = await publishing(request, async (signal) =>
-      runRules({ ...request, signal }, { started, lease }),
+      runRules({ ...request, signal }, { started, lease, origin }),
     )
     return unsound === null ? result : { ...result, exit: unsound.exit, error: unsound }
   } finally {
@@ -99,6 +106,26 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
   }
 }
 
+/** A rule that promises to prove each row does not act without the key for it. */
+function requireEvidenceKey({ plan, rules, evidenceKey }: RunRequest): void {
+  if (evidenceKey) return
+  const acting = new Set(plan.rules.filter(willAct).map(({ rule }) => rule))
+  const wanting = rules.find(({ rule }) => rule.evidence === 'rows' && acting.has(rule.id))
+  if (wanting === undefined) return
+  throw new RefusedError(
+    `rule ${wanting.rule.id} keeps evidence of rows, and there is no evidence key`,
+    { remedy: 'set RETENTIOND_EVIDENCE_KEY_FILE, or write evidence: count' },
+  )
+}
+
+function rowEvidence(
+  { evidenceKey }: RunRequest,
+  { rule }: FittedRule,
+  origin: string,
+): RowEvidence | null {
+  return evidenceKey && rule.evidence !== 'count' ? { key: evidenceKey, origin } : null
+}
+
 /** Every run has an end: those that a crash cut short get theirs now, with what they committed. */
 async function closeInterrupted(request: RunRequest): Promise<void> {
   for (const unfinished of await unfinishedRuns(request.db)) {
@@ -107,7 +134,11 @@ async function closeInterrupted(request: RunRequest): Promise<void> {
   }
 }
 
-type Held = { readonly started: ClockReading; readonly lease: RuleTools['lease'] }
+type Held = {
+  readonly started: ClockReading
+  readonly lease: RuleTools['lease']
+  readonly origin: string
+}
 
 async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
   const { plan, log } = request
@@ -196,6 +227,7 @@ async function runRule(
       policy,
       run,
       trigger: request.trigger,
+      evidence: rowEvidence(request, fitted, held.origin),
       batchRows: fitted.rule.batchRows,
       rowsAllowed: planned.mostRows,
     },

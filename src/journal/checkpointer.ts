@@ -15,9 +15,10 @@ import { readNamedKeys, type NamedKeys } from './keys.ts'
 import { rangeAt, rootOf, type TreeHead } from './merkle.ts'
 import { readNodes, rootAt } from './nodes.ts'
 import { parseVerifierKey, printVerifierKey, type NoteSigner, type VerifierKey } from './note.ts'
-import { findEntryBySeq, readEntries, requireEntry } from './read.ts'
+import { findEntryBySeq, readWithTokens, requireEntry } from './read.ts'
 import type { Signer } from './signature.ts'
 import { requireSoundHead } from './sound.ts'
+import { checkTokens } from './verify-evidence.ts'
 import { appendEntry } from './store.ts'
 
 export type CheckpointTools = {
@@ -108,10 +109,16 @@ async function verified(
   const last = await newestCheckpoint(trx)
   if (known !== null) await requireContinued(trx, known)
   let reached = last === null ? NOTHING_FOLLOWED : await resume(trx, last, own)
-  for await (const stored of readEntries(trx, { from: reached.range.size })) {
+  for await (const stored of readWithTokens(trx, reached.range.size)) {
     const step = follow(reached, stored)
     if (step.fault !== undefined) {
       throw refusal(`entry ${stored.seq} does not hold: ${step.fault}`)
+    }
+    const { entry } = step
+    const tokens = stored.tokens ?? null
+    if (entry.type === 'batch' && tokens !== null) {
+      const fault = checkTokens(entry, tokens)
+      if (fault !== null) throw refusal(`entry ${stored.seq} does not hold: ${fault}`)
     }
     reached = step.followed
   }

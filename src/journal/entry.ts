@@ -31,6 +31,15 @@ export type TableRows = {
   readonly rows: number
 }
 
+/** Rows of a child; with the root over their tokens if the batch keeps evidence of rows. */
+export type ChildRows = TableRows & { readonly root?: Hash }
+
+/** What a batch can show of its rows later: their number, or each of them. */
+export type BatchEvidence =
+  | { readonly alg: 'count' }
+  /** `key` names the evidence key; `root` is over the tokens of the governed table. */
+  | { readonly alg: 'pj1'; readonly key: string; readonly root: Hash }
+
 /** The policy entry that a batch rests on. */
 export type PolicyReference = {
   readonly rule: string
@@ -102,24 +111,42 @@ export type EntryDraft =
       /** The rule's today, YYYY-MM-DD. */
       readonly day: string
       readonly firstDayNotDue: string
-      readonly children: readonly TableRows[]
+      readonly children: readonly ChildRows[]
       readonly rows: number
+      readonly evidence: BatchEvidence
     }
   | HoldDraft
   | KeysDraft
   /** Nothing happened for a day: silence becomes visible. */
   | { readonly type: 'heartbeat' }
+  /** The tokens of the batches from `from` to `to` were removed, and of how many. */
+  | {
+      readonly type: 'evidence-pruned'
+      readonly from: number
+      readonly to: number
+      readonly batches: number
+    }
+  /** Nobody can open a token of this key any more. */
+  | { readonly type: 'evidence-key-destroyed'; readonly key: string }
 
 /**
  * A key comes into use, or takes the place of the one before: an entry key for the entries after
  * this one, a checkpoint key for checkpoints that cover this one. Signed by the key in use before.
  */
-export type KeysDraft = {
-  readonly type: 'keys'
-  readonly use: 'entry' | 'checkpoint'
-  /** Verifier key. */
-  readonly key: string
-}
+export type KeysDraft =
+  | {
+      readonly type: 'keys'
+      readonly use: 'entry' | 'checkpoint'
+      /** Verifier key. */
+      readonly key: string
+    }
+  /** An evidence key is secret: only its id is named, and a value that tells it from others. */
+  | {
+      readonly type: 'keys'
+      readonly use: 'evidence'
+      readonly key: string
+      readonly check: string
+    }
 
 /** A hold placed or lifted: its number, case and scope. Never the key, the subject or the person. */
 export type HoldDraft = {

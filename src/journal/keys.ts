@@ -13,6 +13,8 @@ export type NamedKeys = {
   readonly entry: VerifierKey
   /** Every checkpoint key so far, the one in use last. */
   readonly checkpoint: readonly VerifierKey[]
+  /** The check value of every evidence key, by its id. */
+  readonly evidence: ReadonlyMap<string, string>
 }
 
 /** Reads the keys in use after the first `size` entries; all of them, if it is left out. */
@@ -25,14 +27,19 @@ export async function readNamedKeys(
   if (genesis === null || genesis.key === null) throw unreadable(0)
   let entry = genesis.key
   const checkpoint: VerifierKey[] = []
+  const evidence = new Map<string, string>()
   for await (const named of readKeysEntries(db)) {
     if (named.seq >= size) break
+    if (named.use === 'evidence') {
+      evidence.set(named.key, named.check)
+      continue
+    }
     const key = parseVerifierKey(named.key)
     if (key === null) throw unreadable(named.seq)
     if (named.use === 'entry') entry = key
     else checkpoint.push(key)
   }
-  return { origin: genesis.origin, entry, checkpoint }
+  return { origin: genesis.origin, entry, checkpoint, evidence }
 }
 
 function unreadable(seq: number): JournalCorruptError {

@@ -24,6 +24,7 @@ export type UnfinishedRun = { readonly run: string; readonly seq: number }
 
 /** Rows fetched at once: at most 32 MB of bodies, half a megabyte with ordinary ones. */
 const PAGE = 500
+const TOKEN_PAGE = 25
 /** The largest bigint of PostgreSQL: above every entry. */
 const LAST_SEQ = 2n ** 63n - 1n
 
@@ -96,7 +97,7 @@ export async function findEntryBySeq(db: Db, seq: number): Promise<StoredEntry |
 export function journalReader(db: Db): JournalReader {
   return {
     size: async () => (await readHead(db))?.size ?? null,
-    entries: () => readEntries(db),
+    entries: () => readWithTokens(db),
   }
 }
 
@@ -165,6 +166,49 @@ export async function* readKeysEntries(
   }
 }
 
+/** True if the journal says that nobody holds this evidence key any more. */
+export async function isEvidenceKeyDestroyed(db: Db, id: string): Promise<boolean> {
+  for await (const row of viewRows(db, 'retentiond.evidence_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'evidence-key-destroyed' && entry.key === id) return true
+  }
+  return false
+}
+
+/** The tokens of one batch; null if none are stored. */
+export async function readTokens(db: Db, seq: number): Promise<Buffer | null> {
+  const row = await db
+    .selectFrom('retentiond.evidence')
+    .select('tokens')
+    .where('seq', '=', BigInt(seq))
+    .executeTakeFirst()
+  return row?.tokens ?? null
+}
+
+/** As `readEntries`, each with its tokens or null. Fewer at once: a batch may have a megabyte of them. */
+export async function* readWithTokens(db: Db, from = 0): AsyncGenerator<StoredEntry, void> {
+  for (let next = from; ;) {
+    const rows = await db
+      .selectFrom('retentiond.entry')
+      .leftJoin('retentiond.evidence', 'retentiond.evidence.seq', 'retentiond.entry.seq')
+      .select([
+        'retentiond.entry.seq as seq',
+        'retentiond.entry.body as body',
+        'retentiond.entry.sig as sig',
+        'retentiond.entry.leaf_hash as leaf_hash',
+        'retentiond.evidence.tokens as tokens',
+      ])
+      .where('retentiond.entry.seq', '>=', BigInt(next))
+      .orderBy('retentiond.entry.seq')
+      .limit(TOKEN_PAGE)
+      .execute()
+    for (const { tokens, ...row } of rows) yield { ...stored(row), tokens }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < TOKEN_PAGE) return
+    next = Number(last.seq) + 1
+  }
+}
+
 async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' }>, void> {
   for await (const row of viewRows(db, 'retentiond.run_entry')) {
     const entry = requireEntry(stored(row))
@@ -172,10 +216,13 @@ async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' 
   }
 }
 
-async function* viewRows(
-  db: Db,
-  view: 'retentiond.run_entry' | 'retentiond.approval_entry' | 'retentiond.keys_entry',
-): AsyncGenerator<Row, void> {
+type EntriesOfType =
+  | 'retentiond.run_entry'
+  | 'retentiond.approval_entry'
+  | 'retentiond.keys_entry'
+  | 'retentiond.evidence_entry'
+
+async function* viewRows(db: Db, view: EntriesOfType): AsyncGenerator<Row, void> {
   for (let next = 0n; ;) {
     const rows = await db
       .selectFrom(view)

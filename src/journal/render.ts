@@ -147,9 +147,13 @@ function aboutOf(entry: Entry): string {
       return `hold ${hold} ${phase}: ${scope}${target === null ? '' : ` ${target}`}`
     }
     case 'keys':
-      return `${entry.use} key ${entry.key.split('+')[1] ?? ''}`
+      return `${entry.use} key ${entry.use === 'evidence' ? entry.key : (entry.key.split('+')[1] ?? '')}`
     case 'heartbeat':
       return ''
+    case 'evidence-pruned':
+      return `of ${entry.batches} batches, entries ${entry.from} to ${entry.to}`
+    case 'evidence-key-destroyed':
+      return entry.key
     default:
       return entry satisfies never
   }

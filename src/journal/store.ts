@@ -44,6 +44,11 @@ export type LockedHead = DatabasePosition & {
   readonly time: string
 }
 
+/** A batch, and the tokens of its rows if it keeps any. */
+export type WithTokens = { readonly draft: EntryDraft; readonly tokens: Buffer | null }
+
+type Sealed = { readonly body: Buffer; readonly sig: Buffer; readonly tokens: Buffer | null }
+
 /** No duplicate is possible: whoever opens takes the number 0. */
 const DUPLICATE_OBJECT = '42710'
 const UNIQUE_VIOLATION = '23505'
@@ -56,13 +61,14 @@ const UNIQUE_VIOLATION = '23505'
 export async function appendEntry(
   trx: Transaction<OwnTables>,
   signer: Signer,
-  draft: EntryDraft,
+  what: EntryDraft | WithTokens,
   clock: Clock,
 ): Promise<Appended> {
+  const { draft, tokens } = 'draft' in what ? what : { draft: what, tokens: null }
   const { origin, size, last_hash: prev, time, ...db } = await lockHead(trx)
   const position = { seq: Number(size), prev, time, clock: clock.now().toISOString(), db }
   const body = encodeEntry(draft, position)
-  const leaf = await append(trx, position, body, signer.sign(origin, body))
+  const leaf = await append(trx, position, { body, sig: signer.sign(origin, body), tokens })
   return { seq: position.seq, leafHash: leaf, time, body }
 }
 
@@ -144,13 +150,13 @@ async function firstPosition(trx: Kysely<OwnTables>, clock: Clock): Promise<Posi
 async function append(
   trx: Transaction<OwnTables>,
   { seq, prev, time }: Position,
-  body: Buffer,
-  sig: Buffer,
+  { body, sig, tokens }: Sealed,
 ): Promise<Hash> {
+  const beside = tokens === null ? sql`` : sql`, ${tokens}::bytea`
   try {
     const { rows } = await sql<{ readonly leaf: Buffer }>`
       select retentiond.append(
-        ${seq}::bigint, ${prev}::bytea, ${time}::timestamptz, ${body}::bytea, ${sig}::bytea
+        ${seq}::bigint, ${prev}::bytea, ${time}::timestamptz, ${body}::bytea, ${sig}::bytea${beside}
       ) as leaf`.execute(trx)
     const [row] = rows
     invariant(row !== undefined, 'append() gave no leaf hash')

@@ -10,7 +10,8 @@ export function addTotals(totals: Totals, { target, action, rows, children }: Ba
   for (const part of [{ target, action, rows }, ...children]) {
     // Actions have no space, so the two words cannot run into each other.
     const key = `${part.action} ${part.target}`
-    totals.set(key, { ...part, rows: part.rows + (totals.get(key)?.rows ?? 0) })
+    const rows = part.rows + (totals.get(key)?.rows ?? 0)
+    totals.set(key, { target: part.target, action: part.action, rows })
   }
 }
 

@@ -62,6 +62,8 @@ export function checkTotals(content: Content, entry: Entry): string | null {
     case 'hold':
     case 'keys':
     case 'heartbeat':
+    case 'evidence-pruned':
+    case 'evidence-key-destroyed':
       return null
     default:
       return entry satisfies never

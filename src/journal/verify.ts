@@ -16,6 +16,7 @@ import {
   type TreeHead,
 } from './merkle.ts'
 import { nextKey } from './follow.ts'
+import { checkEvidence, noEvidenceSeen, unexplained, type EvidenceSeen } from './verify-evidence.ts'
 import { parseVerifierKey, type VerifierKey } from './note.ts'
 import { checkSignature, keyName } from './signature.ts'
 import {
@@ -32,6 +33,8 @@ export type StoredEntry = {
   readonly body: Buffer
   readonly sig: Buffer
   readonly leafHash: Hash
+  /** Null: none are stored. Left out: they were not read. */
+  readonly tokens?: Buffer | null
 }
 
 /** What verification reads: a database, an export, or a list in memory. */
@@ -54,6 +57,8 @@ export type FindingCode =
   | 'POLICY'
   | 'APPROVAL'
   | 'TOTALS'
+  | 'EVIDENCE'
+  | 'EVIDENCE-MISSING'
   | 'TRUNCATED'
   | 'ROOT'
 
@@ -62,7 +67,7 @@ export type Finding = { readonly code: FindingCode; readonly seq: number; readon
 
 /** Something worth knowing that proves nothing: clocks apart, a run cut short. */
 export type Remark = {
-  readonly code: 'CLOCK' | 'UNFINISHED'
+  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED'
   readonly seq: number
   readonly message: string
 }
@@ -144,6 +149,7 @@ type Walk = Content & {
   origin: string | null
   key: VerifierKey | null
   rootAtExpected: Hash | null
+  readonly evidence: EvidenceSeen
   readonly findings: Finding[]
   findingCount: number
   readonly remarks: Remark[]
@@ -160,6 +166,7 @@ function startOf(options: VerifyOptions): Walk {
     origin: null,
     key: options.trustKey,
     rootAtExpected: null,
+    evidence: noEvidenceSeen(),
     policies: new Map(),
     runs: new Map<string, OpenRun>(),
     approvals: new Map(),
@@ -185,7 +192,7 @@ function visit(walk: Walk, stored: StoredEntry): void {
   if (entry === undefined) find(walk, { code: 'ENCODING', seq, message: `the body ${fault}` })
   else checkPlace(walk, seq, entry)
   const signed = checkSigned(walk, stored)
-  if (entry !== undefined) checkContent(walk, entry)
+  if (entry !== undefined) checkContent(walk, entry, stored.tokens)
   // A key that another one than its predecessor put in place signs nothing.
   if (entry !== undefined && signed && walk.key !== null) walk.key = nextKey(walk.key, entry)
 
@@ -244,19 +251,29 @@ function originOf(key: VerifierKey | null): string | null {
   return key === null ? null : key.name.replace(/\/entry$/, '')
 }
 
-function checkContent(walk: Walk, entry: Entry): void {
+function checkContent(walk: Walk, entry: Entry, tokens: StoredEntry['tokens']): void {
   const policy = checkPolicy(walk, entry)
   if (policy !== null) find(walk, { code: 'POLICY', seq: entry.seq, message: policy })
   const approval = checkApproval(walk, entry)
   if (approval !== null) find(walk, { code: 'APPROVAL', seq: entry.seq, message: approval })
   const totals = checkTotals(walk, entry)
   if (totals !== null) find(walk, { code: 'TOTALS', seq: entry.seq, message: totals })
+  const evidence = checkEvidence(walk.evidence, entry, tokens)
+  if (evidence !== null) find(walk, { code: 'EVIDENCE', seq: entry.seq, message: evidence })
+  if (entry.type === 'evidence-pruned') {
+    const message = `the tokens of ${entry.batches} batches up to entry ${entry.to} were removed`
+    remark(walk, { code: 'PRUNED', seq: entry.seq, message })
+  }
 }
 
 /** What only the whole shows: is it as long as it says, and as somebody else remembers? */
 function checkEnd(walk: Walk, claimed: number | null): void {
   const { expected } = walk.options
   const { size } = walk.range
+  for (const seq of unexplained(walk.evidence)) {
+    const message = 'its tokens are not stored, and no entry says that they were removed'
+    find(walk, { code: 'EVIDENCE-MISSING', seq, message })
+  }
   if (claimed !== null && claimed > size) {
     const message = `the head counts ${claimed} entries, and ${size} are there`
     find(walk, { code: 'TRUNCATED', seq: size, message })

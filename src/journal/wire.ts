@@ -14,6 +14,10 @@ const day = text(/^\d{4}-\d\d-\d\d$/)
 const word = text(/^[\x20-\x7e]{1,255}$/)
 const origin = text(/^[^\s+]{1,255}$/)
 const vkey = text(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+={0,2}$/)
+/** 32 bytes in base64; the last character before the padding carries four bits only. */
+const hash = text(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/)
+/** Names an evidence key: `ek-2026`. */
+const keyId = text(/^[a-z0-9][a-z0-9.-]{0,62}$/)
 const action = one('purge', 'anonymise', 'block')
 const trigger = one('schedule', 'manual', 'request')
 
@@ -22,8 +26,7 @@ const instant = (fraction: string) =>
 
 const position = {
   seq: count,
-  /** 32 bytes in base64; the last character before the padding carries four bits only. */
-  prev: text(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/),
+  prev: hash,
   time: instant('\\.\\d{6}'),
   clock: instant('\\.\\d{3}'),
   db: closed({
@@ -118,9 +121,19 @@ const batch = closed({
   reason: trigger,
   day,
   first_day_not_due: day,
-  children: list(tableRows),
+  children: list(
+    closed({
+      target: name,
+      action: one('purge', 'anonymise', 'block', 'detach'),
+      rows: count,
+      root: optional(hash),
+    }),
+  ),
   rows: whole(1),
-  evidence: closed({ alg: one('count') }),
+  evidence: chosen('alg', {
+    count: closed({ alg: one('count') }),
+    pj1: closed({ alg: one('pj1'), key: keyId, root: hash }),
+  }),
 })
 
 const hold = closed({
@@ -133,7 +146,17 @@ const hold = closed({
   target: optional(name),
 })
 
-const keys = closed({ ...begin('keys'), use: one('entry', 'checkpoint'), key: vkey })
+const signingKeys = closed({ ...begin('keys'), use: one('entry', 'checkpoint'), key: vkey })
+const evidenceKeys = closed({ ...begin('keys'), use: one('evidence'), key: keyId, check: hash })
+
+const evidencePruned = closed({
+  ...begin('evidence-pruned'),
+  from: count,
+  to: count,
+  batches: whole(1),
+})
+
+const evidenceKeyDestroyed = closed({ ...begin('evidence-key-destroyed'), key: keyId })
 
 const heartbeat = closed(begin('heartbeat'))
 
@@ -145,8 +168,10 @@ export const wireEntry = chosen('type', {
   run: chosen('phase', { start: runStart, end: runEnd }),
   batch,
   hold,
-  keys,
+  keys: chosen('use', { entry: signingKeys, checkpoint: signingKeys, evidence: evidenceKeys }),
   heartbeat,
+  'evidence-pruned': evidencePruned,
+  'evidence-key-destroyed': evidenceKeyDestroyed,
 })
 
 export type WireEntry = Of<typeof wireEntry>
@@ -184,15 +209,20 @@ export function toWire(entry: Entry): WireEntry {
     case 'run':
       return runToWire(entry, placed)
     case 'batch': {
-      const { type: _, firstDayNotDue, children, ...rest } = entry
+      const { type: _, firstDayNotDue, children, evidence, ...rest } = entry
       return {
         ...rest,
         ...placed,
         v: 1,
         type,
         first_day_not_due: firstDayNotDue,
-        children: [...children],
-        evidence: { alg: 'count' },
+        children: children.map(({ root, ...child }) => {
+          return { ...child, ...(root !== undefined && { root: root.toString('base64') }) }
+        }),
+        evidence:
+          evidence.alg === 'count'
+            ? evidence
+            : { ...evidence, root: evidence.root.toString('base64') },
       }
     }
     case 'hold': {
@@ -201,9 +231,15 @@ export function toWire(entry: Entry): WireEntry {
       return { v: 1, type, ...placed, phase, hold: id, case_sha256: caseDigest, scope, ...about }
     }
     case 'keys':
-      return { v: 1, type, ...placed, use: entry.use, key: entry.key }
+      return entry.use === 'evidence'
+        ? { v: 1, type, ...placed, use: entry.use, key: entry.key, check: entry.check }
+        : { v: 1, type, ...placed, use: entry.use, key: entry.key }
     case 'heartbeat':
       return { v: 1, type, ...placed }
+    case 'evidence-pruned':
+      return { v: 1, type, ...placed, from: entry.from, to: entry.to, batches: entry.batches }
+    case 'evidence-key-destroyed':
+      return { v: 1, type, ...placed, key: entry.key }
     default:
       return type satisfies never
   }
@@ -263,17 +299,34 @@ export function fromWire(wire: WireEntry): Entry {
       return { ...placed, type, phase, run, trigger, plan, policySet, cutoff, clockAccepted }
     }
     case 'batch': {
-      const { v: _, evidence: _counted, first_day_not_due: firstDayNotDue, ...rest } = wire
-      return { ...rest, ...placed, firstDayNotDue }
+      const { v: _, evidence, children, first_day_not_due: firstDayNotDue, ...rest } = wire
+      return {
+        ...rest,
+        ...placed,
+        firstDayNotDue,
+        children: children.map(({ root, ...child }) => {
+          return { ...child, ...(root !== undefined && { root: Buffer.from(root, 'base64') }) }
+        }),
+        evidence:
+          evidence.alg === 'count'
+            ? evidence
+            : { ...evidence, root: Buffer.from(evidence.root, 'base64') },
+      }
     }
     case 'hold': {
       const { type, phase, hold: id, case_sha256: caseDigest, scope, target = null } = wire
       return { ...placed, type, phase, hold: id, caseDigest, scope, target }
     }
     case 'keys':
-      return { ...placed, type: wire.type, use: wire.use, key: wire.key }
+      return wire.use === 'evidence'
+        ? { ...placed, type: wire.type, use: wire.use, key: wire.key, check: wire.check }
+        : { ...placed, type: wire.type, use: wire.use, key: wire.key }
     case 'heartbeat':
       return { ...placed, type: wire.type }
+    case 'evidence-pruned':
+      return { ...placed, type: wire.type, from: wire.from, to: wire.to, batches: wire.batches }
+    case 'evidence-key-destroyed':
+      return { ...placed, type: wire.type, key: wire.key }
     default:
       return wire satisfies never
   }

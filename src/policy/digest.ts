@@ -62,6 +62,8 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
         rule.triggers.map(({ table, name }): Json => ({ table: { ...table }, name })),
       ),
     }),
+    // What a person approved to be provable must not stop being so unseen.
+    ...(rule.evidence !== null && { evidence: rule.evidence }),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),
     ...(rule.logical.length > 0 && { logical: asSet(rule.logical.map(logicalJson)) }),
     ...(rule.holds.length > 0 && { holds: asSet(rule.holds.map(holdJson)) }),

@@ -37,6 +37,10 @@ const shared = {
   schedule_timezone: Zone.optional().describe('Zone of the cron expression; UTC by default.'),
   limits: LimitsDocument.optional().describe('What a run may touch at most.'),
   batch: Batch.optional().describe('How large one transaction is.'),
+  evidence: z
+    .enum(['rows', 'count'])
+    .optional()
+    .describe('What the journal can prove later: each row, or their number.'),
 }
 
 const inheritable = {

@@ -86,6 +86,11 @@ export type Rule = {
   readonly schedule: Schedule | null
   readonly limits: Limits
   readonly batchRows: number
+  /**
+   * What the journal can prove later: each row, or only how many. Null: each row where an evidence key
+   * is at hand.
+   */
+  readonly evidence: 'rows' | 'count' | null
   /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */
   readonly plausibleFrom: string
   readonly sentinels: Sentinels

@@ -47,6 +47,7 @@ export function resolveRule(
     mode: document.mode ?? policy.defaults?.mode ?? PROGRAM_DEFAULTS.mode,
     schedule: scheduleOf(document, policy, faults),
     limits: limitsOf(document, policy, faults),
+    evidence: document.evidence ?? policy.defaults?.evidence ?? null,
     batchRows: document.batch?.rows ?? policy.defaults?.batch?.rows ?? PROGRAM_DEFAULTS.batchRows,
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,

@@ -73,6 +73,7 @@ export function batch(
     firstDayNotDue: '2025-11-22',
     children: [],
     rows: 100,
+    evidence: { alg: 'count' },
     ...changes,
   }
 }

@@ -24,6 +24,7 @@ const day = fc
   .date({ min: new Date('1900-01-01'), max: new Date('2200-01-01'), noInvalidDate: true })
   .map((date) => date.toISOString().slice(0, 10))
 const seq = fc.nat({ max: Number.MAX_SAFE_INTEGER })
+const root = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes))
 const tableRows: fc.Arbitrary<TableRows> = fc.record({ target: name, action, rows: seq })
 
 const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
@@ -67,8 +68,12 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     reason: trigger,
     day,
     firstDayNotDue: day,
-    children: fc.array(tableRows),
+    children: fc.array(fc.oneof(tableRows, fc.record({ target: name, action, rows: seq, root }))),
     rows: fc.integer({ min: 1 }),
+    evidence: fc.oneof(
+      fc.constant({ alg: 'count' as const }),
+      fc.record({ alg: fc.constant('pj1' as const), key: fc.constant('ek-2026'), root }),
+    ),
   }),
   fc.record({
     type: fc.constant('keys' as const),
@@ -76,6 +81,19 @@ const draft: fc.Arbitrary<EntryDraft> = fc.oneof(
     key: fc.constant(testSigner.vkey(ORIGIN)),
   }),
   fc.record({ type: fc.constant('heartbeat' as const) }),
+  fc.record({
+    type: fc.constant('keys' as const),
+    use: fc.constant('evidence' as const),
+    key: fc.constant('ek-2026'),
+    check: root.map((bytes) => bytes.toString('base64')),
+  }),
+  fc.record({
+    type: fc.constant('evidence-pruned' as const),
+    from: seq,
+    to: seq,
+    batches: fc.integer({ min: 1 }),
+  }),
+  fc.record({ type: fc.constant('evidence-key-destroyed' as const), key: fc.constant('ek-2026') }),
   fc.record({
     type: fc.constant('hold' as const),
     phase: fc.constantFrom('placed' as const, 'lifted' as const),

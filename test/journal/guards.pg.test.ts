@@ -39,6 +39,15 @@ const CHECKPOINT = {
   drop: 'drop table retentiond.checkpoint',
 }
 
+const EVIDENCE = {
+  insert: `insert into retentiond.evidence values (0, decode(repeat('00', 32), 'hex'))`,
+  update: 'update retentiond.evidence set seq = seq',
+  delete: 'delete from retentiond.evidence',
+  truncate: 'truncate retentiond.evidence',
+  alter: 'alter table retentiond.evidence disable trigger all',
+  drop: 'drop table retentiond.evidence',
+}
+
 const LEASE = {
   insert: 'insert into retentiond.lease (one, token) values (true, 1)',
   update: 'update retentiond.lease set token = token + 1',
@@ -133,6 +142,7 @@ test.for(MODES)(
       expect(await as(bench, { role, mode }, ENTRY)).toEqual(all(ENTRY, DENIED))
       expect(await as(bench, { role, mode }, HEAD)).toEqual(all(HEAD, DENIED))
       expect(await as(bench, { role, mode }, NODE)).toEqual(all(NODE, DENIED))
+      expect(await as(bench, { role, mode }, EVIDENCE)).toEqual(all(EVIDENCE, DENIED))
       expect(await as(bench, { role, mode }, CHECKPOINT)).toEqual(all(CHECKPOINT, DENIED))
       expect(await as(bench, { role, mode }, VIEW)).toEqual(all(VIEW, DENIED))
       expect(await as(bench, { role, mode }, MIGRATION)).toEqual(all(MIGRATION, DENIED))
@@ -271,6 +281,10 @@ test('every guard fires always, in this schema and not in others', async () => {
       'entry.deny_change',
       'entry.deny_truncate',
       'entry.only_owner',
+      'evidence.deny_change',
+      'evidence.deny_truncate',
+      'evidence.only_owner',
+      'evidence.only_prune',
       'head.deny_delete',
       'head.deny_truncate',
       'head.only_owner',

@@ -23,7 +23,7 @@ function shownCommands(): readonly Shown[] {
 /** `journal verify` of `journal verify --expect X`: the words before the first that is no name. */
 async function helpFor(words: readonly string[]): Promise<string | null> {
   // Not past the first option: `schema -o --help` would write a file of that name.
-  const names = words.findIndex((word) => !/^[a-z]+$/.test(word))
+  const names = words.findIndex((word) => !/^[a-z]+(-[a-z]+)*$/.test(word))
   for (let length = Math.min(2, names < 0 ? words.length : names); length > 0; length -= 1) {
     const command = words.slice(0, length)
     const { status, out } = await runInside([...command, '--help'], {})

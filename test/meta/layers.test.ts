@@ -48,6 +48,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
   journal: [
     'checkpoint.ts',
     'entry.ts',
+    'evidence.ts',
     'follow.ts',
     'merkle.ts',
     'note.ts',
@@ -56,6 +57,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'signature.ts',
     'totals.ts',
     'verify-content.ts',
+    'verify-evidence.ts',
     'verify.ts',
     'wire.ts',
   ],

@@ -4,6 +4,7 @@ import { readKeyFile } from '../../journal/key-file.ts'
 import { required } from '../config.ts'
 import {
   checkpointer,
+  evidenceKey,
   loadConfigured,
   openWhenAsked,
   pseudonymKey,
@@ -24,6 +25,7 @@ export function daemonCommand(context: CliContext): Command {
         ask: connection.ask,
         set,
         signer,
+        evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(
           context,
           { db: connection.db, signer, clock: context.clock },

@@ -13,6 +13,7 @@ import { prepare } from '../../plan/prepare.ts'
 import { required } from '../config.ts'
 import {
   checkpointer,
+  evidenceKey,
   loadConfigured,
   openGoverned,
   pseudonymKey,
@@ -71,6 +72,7 @@ export function enforceCommand(context: CliContext): Command {
         acceptClock: options.acceptClock ?? false,
         holder: `enforce on ${hostname()}, process ${process.pid}`,
         signal: context.stopSignal(),
+        evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(
           context,
           { db, signer, clock: context.clock },

@@ -12,6 +12,7 @@ import { exitOf, verify, type StoredEntry, type VerifyReport } from '../../journ
 import { required } from '../config.ts'
 import { openAt, openConnection, type CliContext } from '../context.ts'
 import { nameFailure } from '../failure.ts'
+import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
@@ -23,6 +24,8 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(verifyCommand(context))
     .addCommand(checkpointCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(pruneCommand(context))
+    .addCommand(destroyCommand(context))
 }
 
 function listCommand(context: CliContext): Command {

@@ -10,6 +10,7 @@ import { inspectFor } from '../../catalog/pinned.ts'
 import { migrate } from '../../db/migrate.ts'
 import { renderRoleGrants } from '../../db/roles.ts'
 import { inTransaction } from '../../db/transaction.ts'
+import { generateEvidenceFile } from '../../journal/evidence-file.ts'
 import { generateKeyFile, readKeyFile } from '../../journal/key-file.ts'
 import { readHead } from '../../journal/read.ts'
 import { openLog } from '../../journal/store.ts'
@@ -21,13 +22,15 @@ import { PRODUCT } from '../product.ts'
 /** Beside src/ in a checkout, beside dist/ in the image. */
 const MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url))
 
-/** `keygen`: the key that signs journal entries. */
+/** `keygen`: the keys of the journal. */
 export function keygenCommand(context: CliContext): Command {
   return new Command('keygen')
-    .description('make the key that signs journal entries (Ed25519, mode 0600)')
+    .description('make a key: for entries or checkpoints (Ed25519), or for evidence (mode 0600)')
+    .option('--evidence <id>', 'make an evidence key with this id, as ek-2026')
     .argument('<file>', 'where to write it; an existing file is never overwritten')
-    .action(async (file: string) => {
-      await generateKeyFile(file)
+    .action(async (file: string, { evidence }: { readonly evidence?: string }) => {
+      if (evidence === undefined) await generateKeyFile(file)
+      else await generateEvidenceFile(file, evidence)
       context.err(`wrote ${file}; keep a copy where the database's administrators cannot read it\n`)
     })
 }
