@@ -19,6 +19,8 @@ test.for(EXAMPLES)('the example at $place loads', ({ place, text }) => {
 test('every example has tables in test/docs on which it is enforced, and no tables lack their example', () => {
   const files = readdirSync(join(root, 'test/docs')).filter((file) => file.endsWith('.sql'))
 
+  const guide = examplesIn('docs/policy.md').map(({ name }) => name)
+  expect(guide.filter((name, at) => guide.indexOf(name) !== at)).toEqual([])
   expect(files.toSorted()).toEqual(
     [...new Set(EXAMPLES.map(({ name }) => `${name}.sql`))].toSorted(),
   )
