@@ -195,23 +195,20 @@ function coverOf(context: Context, table: Table, key: Cover['key']): Cover {
 
 /** The rows that a row of `table` refers to by references that some rule declares, to the end. */
 function aboveOf(context: Context, table: Table, walked: readonly ForeignKey[]): readonly Above[] {
-  return declaredKeys(context, table).flatMap((foreignKey): readonly Above[] => {
+  const declared = declaredKeys(context, table)
+  const ownKeys = declared.filter(({ from, to }) => sameTable(from, to))
+  return declared.flatMap((foreignKey): readonly Above[] => {
     if (walked.some((known) => sameKey(known, foreignKey))) return []
+    const repeats = sameTable(foreignKey.from, foreignKey.to) ? ownKeys : []
+    // All keys of a table to itself are one step, however they take turns.
+    if (repeats.length > 0 && foreignKey !== repeats[0]) return []
     const to = context.catalog.tables.get(printTable(foreignKey.to))
     const key = to === undefined ? undefined : keyOf(to)
     if (to === undefined || key === undefined) return []
     const cover = coverOf(context, to, key)
-    const above = aboveOf(context, to, [...walked, foreignKey])
-    // A row of a tree that is hung elsewhere takes what is below it along.
-    const isTree = sameTable(foreignKey.from, foreignKey.to)
-    return [
-      {
-        ...cover,
-        foreignKey,
-        above,
-        moves: above.length > 0 || isTree || canMove(cover, foreignKey),
-      },
-    ]
+    const above = aboveOf(context, to, [...walked, foreignKey, ...repeats])
+    const moves = above.length > 0 || repeats.length > 0 || canMove(cover, foreignKey)
+    return [{ ...cover, foreignKey, repeats, above, moves }]
   })
 }
 

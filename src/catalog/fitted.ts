@@ -181,6 +181,8 @@ type Climbing = Cover & { readonly above: readonly Above[] }
 /** The row that a row refers to by `foreignKey`. */
 export type Above = Climbing & {
   readonly foreignKey: ForeignKey
+  /** Foreign keys of its table to itself, if this is one of them: they lead on, to any distance. */
+  readonly repeats: readonly ForeignKey[]
   /** What it is held by may change while the row below is locked, so that it is locked too. */
   readonly moves: boolean
 }

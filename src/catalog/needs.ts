@@ -112,12 +112,19 @@ function holdNeeds(held: Held): readonly Need[] {
       ...cover.sources.flatMap((source) => sourceNeeds(source)),
     ]),
     ...[held, ...above].flatMap(({ table, above: next }) =>
-      next.map(({ foreignKey }) =>
-        select(table, foreignKey.fromColumns, 'to find the rows above, which a hold may be on'),
+      next.flatMap(({ foreignKey, repeats }) =>
+        [foreignKey, ...repeats].map(({ fromColumns }) =>
+          select(table, fromColumns, 'to find the rows above, which a hold may be on'),
+        ),
       ),
     ),
-    ...above.flatMap(({ table, foreignKey, key, moves }) => [
-      select(table, foreignKey.toColumns, 'to find the rows above, which a hold may be on'),
+    ...above.flatMap(({ table, foreignKey, repeats, key, moves }) => [
+      ...[foreignKey, ...repeats].map(({ toColumns }) =>
+        select(table, toColumns, 'to find the rows above, which a hold may be on'),
+      ),
+      ...(repeats.length > 0
+        ? [select(table, names(key), 'to follow the rows above to the end')]
+        : []),
       ...(moves ? [lock(table, key, 'to lock a row on which a hold may come or go')] : []),
     ]),
   ]

@@ -2,7 +2,7 @@
 import { sql, type RawBuilder } from 'kysely'
 import type { Above, Held } from '../catalog/fitted.ts'
 import { conjunction, keyEquals, keySet, keyTexts, tableId, type Key } from '../db/governed.ts'
-import { aliasAt, anyAbove, climbs, tablesOf } from './held.ts'
+import { aliasAt, anyAbove, climbs, sameKey, tablesOf } from './held.ts'
 
 /** A way up from a row that a batch destroys to a row which has to be locked. */
 export type Climb = { readonly from: Held; readonly path: readonly Above[] }
@@ -50,7 +50,7 @@ export function lockAbove(climb: Climb, keys: readonly Key[]): RawBuilder<Record
       select from ${keySet(from.key, keys)} as given
       join ${tableId(from.table)} as base on ${keyEquals(from.key, 'base', 'given')}
       cross join ${tablesOf(path, 'base')}
-      where ${conjunction([climbs(path, 'base'), sameRow(key, aliasAt(path.length), 'locked')])}
+      where ${conjunction([climbs(path, 'base'), sameKey(key, aliasAt(path.length), 'locked')])}
     )
     for share of locked skip locked`
 }
@@ -66,8 +66,4 @@ export function hasUnlockedAbove(locked: LockedAbove, row: string): RawBuilder<b
       where ${keyEquals(key, top, 'locked_above')}
     )`,
   )
-}
-
-function sameRow(key: Above['key'], one: string, other: string): RawBuilder<boolean> {
-  return conjunction(key.map(({ name }) => sql`${sql.id(one, name)} = ${sql.id(other, name)}`))
 }

@@ -3,10 +3,10 @@
  * that acts, with the holds and their sources closed to writers: nothing is read before.
  */
 import { sql, type RawBuilder } from 'kysely'
-import { printTable, sameTable } from '../base/names.ts'
-import type { Table } from '../catalog/catalog.ts'
+import { printTable } from '../base/names.ts'
+import type { ForeignKey, Table } from '../catalog/catalog.ts'
 import type { Above, Cover, CoverSource, Held, Holding } from '../catalog/fitted.ts'
-import { columnId, conjunction, keyAlias, keyArray, keyEquals, tableId } from '../db/governed.ts'
+import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
 import { writtenId, type Condition, type Rule } from '../policy/policy.ts'
 
 /** How the filter of a policy is asked of a row. */
@@ -55,56 +55,66 @@ export function anyAbove(
 /** The tables of a path that begins at `row`, which `climbs` joins. */
 export function tablesOf(path: readonly Above[], row: string): RawBuilder<unknown> {
   return sql.join(
-    path.map((above, at) =>
-      isTree(above)
-        ? ancestorsOf(above, at === 0 ? row : aliasAt(at), at + 1)
-        : sql`${tableId(above.table)} as ${sql.id(aliasAt(at + 1))}`,
-    ),
+    path.map((above, at) => {
+      const table = sql`${tableId(above.table)} as ${sql.id(aliasAt(at + 1))}`
+      if (above.repeats.length === 0) return table
+      return sql`${everyStep(above, below(row, at))} as ${sql.id(reachedAt(at))} cross join ${table}`
+    }),
     sql` cross join `,
   )
 }
 
-/** A table that refers to itself: a row may be any number of steps below the one that is held. */
-function isTree({ foreignKey }: Above): boolean {
-  return sameTable(foreignKey.from, foreignKey.to)
-}
-
-/** Every row above `row` in its tree; a circle ends where it began. */
-function ancestorsOf({ table, key, foreignKey }: Above, row: string, at: number) {
-  const keys = key.map((_, position) => sql.id(keyAlias(position)))
-  const parents = key.map(({ name }) => columnId('ancestor_row', name))
-  const refers = (from: string) =>
-    conjunction(
-      foreignKey.fromColumns.map(
-        (column, position) =>
-          sql`${columnId(from, column)} = ${columnId('ancestor_row', foreignKey.toColumns[position] ?? '')}`,
-      ),
-    )
-  const found = `ancestors_${at}`
-  return sql`lateral (
-      with recursive ancestor (${sql.join(keys)}) as (
-        select ${sql.join(parents)} from ${tableId(table)} as ancestor_row where ${refers(row)}
-        union
-        select ${sql.join(parents)}
-        from ancestor
-        join ${tableId(table)} as child_row on ${keyEquals(key, 'child_row', 'ancestor')}
-        join ${tableId(table)} as ancestor_row on ${refers('child_row')}
-      )
-      select ${sql.join(keys)} from ancestor
-    ) as ${sql.id(found)}
-    join ${tableId(table)} as ${sql.id(aliasAt(at))} on ${keyEquals(key, aliasAt(at), found)}`
-}
-
-/** True where each row of the path is the one that the row below it refers to. */
+/** True where each row of the path is one that the row below it refers to. */
 export function climbs(path: readonly Above[], row: string): RawBuilder<boolean> {
   return conjunction(
-    path.flatMap((above, at) =>
-      (isTree(above) ? [] : above.foreignKey.fromColumns).map(
-        (column, position) =>
-          sql`${columnId(at === 0 ? row : aliasAt(at), column)} = ${columnId(aliasAt(at + 1), above.foreignKey.toColumns[position] ?? '')}`,
-      ),
+    path.map(({ foreignKey, repeats, key }, at) =>
+      repeats.length === 0
+        ? refersTo(foreignKey, below(row, at), aliasAt(at + 1))
+        : sameKey(key, reachedAt(at), aliasAt(at + 1)),
     ),
   )
+}
+
+/** The keys of all rows that `row` of the same table refers to, or that those refer to. */
+function everyStep({ table, key, repeats }: Above, row: string): RawBuilder<unknown> {
+  const columns = (of: string) => sql.join(key.map(({ name }) => columnId(of, name)))
+  const step = (from: string) =>
+    sql.join(
+      repeats.map((foreignKey) => refersTo(foreignKey, from, 'step_up')),
+      sql` or `,
+    )
+  return sql`lateral (
+    with recursive reached as (
+      select ${columns('step_up')} from ${tableId(table)} as step_up where ${step(row)}
+      union
+      select ${columns('step_up')}
+      from reached
+      join ${tableId(table)} as step on ${sameKey(key, 'step', 'reached')}
+      join ${tableId(table)} as step_up on ${step('step')}
+    )
+    select ${columns('reached')} from reached
+  )`
+}
+
+function refersTo(foreignKey: ForeignKey, from: string, to: string): RawBuilder<boolean> {
+  return conjunction(
+    foreignKey.fromColumns.map(
+      (column, position) =>
+        sql`${columnId(from, column)} = ${columnId(to, foreignKey.toColumns[position] ?? '')}`,
+    ),
+  )
+}
+
+export function sameKey(key: Above['key'], one: string, other: string): RawBuilder<boolean> {
+  return conjunction(key.map(({ name }) => sql`${columnId(one, name)} = ${columnId(other, name)}`))
+}
+
+function below(row: string, at: number): string {
+  return at === 0 ? row : aliasAt(at)
+}
+
+function reachedAt(at: number): string {
+  return `reached_${at + 1}`
 }
 
 /** The row at the end of a path of this length. */

@@ -166,3 +166,44 @@ test('a row of a hold source is not purged while what it holds is there', async 
   expect(await bed.rows('select id from legal.litigation')).toEqual([{ id: '1' }])
   expect((await left(bed))['customer']).toEqual([1])
 })
+
+test('a hold keeps what refers to its row at any distance, also within one table', async ({
+  bed,
+}) => {
+  await bed.run(`
+    create schema crm;
+    create table crm.folder (
+      id int primary key, parent_id int references crm.folder, copy_of_id int references crm.folder, closed_on date
+    );
+    create table crm.page (id int primary key, folder_id int references crm.folder, written_on date);
+    insert into crm.folder values
+      (1, null, null, current_date), (2, 1, null, current_date), (3, null, 2, current_date),
+      (4, 3, null, '2001-02-03'), (5, null, null, '2001-02-03'), (6, 5, 6, '2001-02-03');
+    insert into crm.page select id * 10, id, '2001-02-03' from crm.folder`)
+  const { rules } = await bed.govern(`
+version: 1
+policy: crm
+owner: DPO
+timezone: Europe/Paris
+defaults: { mode: enforce, limits: { max_rows: 100000, max_percent: 100 } }
+rules:
+  - { id: folder, table: crm.folder, start: closed_on, keep: 1 year, then: purge, references: { crm.folder: own_rule, crm.page: own_rule } }
+  - { id: page, table: crm.page, start: written_on, keep: 1 year, then: purge }
+`)
+  await using desk = openDesk(bed, rules)
+  await desk.place(row('crm.folder', '1'))
+
+  const plan = await bed.plan()
+  await bed.enforce({ plan, approval: plan.digest })
+
+  expect(plan.rules).toMatchObject([
+    { rule: 'page', counts: { held: 4, due: 2 } },
+    { rule: 'folder', counts: { held: 1, due: 2, running: 3 } },
+  ])
+  expect(await bed.rows('select id from crm.page order by id')).toEqual(
+    [10, 20, 30, 40].map((id) => ({ id })),
+  )
+  expect(await bed.rows('select id from crm.folder order by id')).toEqual(
+    [1, 2, 3, 4].map((id) => ({ id })),
+  )
+})
