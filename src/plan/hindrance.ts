@@ -1,6 +1,6 @@
 /** Why a row that is due may not be acted on: done, held, left to another rule, kept, blocked, deciding. */
 import { sql, type RawBuilder } from 'kysely'
-import { printTable, sameTable } from '../base/names.ts'
+import { printTable, sameTable, type TableName } from '../base/names.ts'
 import {
   isTangled,
   type Blocker,
@@ -26,7 +26,10 @@ import { anyInUnit, type Asked } from './unit.ts'
  * rows that change with it.
  */
 export function isActionable(view: View, more: readonly Asked[] = []): RawBuilder<boolean> {
-  const hindrances = [...hindering(view), ...more]
+  return isUnhindered(view, [...hindering(view, view.fitted.blockers), ...more])
+}
+
+function isUnhindered(view: View, hindrances: readonly Asked[]): RawBuilder<boolean> {
   if (isTangled(view.fitted)) return isActionableAsWhole(view, hindrances)
   // One `not exists` each, which PostgreSQL turns into an anti-join; it cannot do that with an `or`.
   return conjunction([
@@ -54,7 +57,7 @@ function notDue(view: View): Asked {
 }
 
 /** Everything that may stand in the way of a row, or of one that changes with it. */
-function hindering(view: View): readonly Asked[] {
+function hindering(view: View, blocking: readonly Blocker[]): readonly Asked[] {
   return [
     ...groundsFor(view).map(({ along, ground }) => ({
       along,
@@ -62,7 +65,7 @@ function hindering(view: View): readonly Asked[] {
     })),
     ...superseding(view),
     ...keepers(view),
-    ...blockers(view),
+    ...blockers(view, blocking),
     ...waitingReaders(view),
     ...stillHolding(view),
   ]
@@ -71,7 +74,7 @@ function hindering(view: View): readonly Asked[] {
 /** True of a row whose unit holds a record that is not due, or that something hinders. */
 export function isTied(view: View): RawBuilder<boolean> {
   if (!isTangled(view.fitted)) return sql<boolean>`false`
-  const own = hindering(view).filter(({ along }) => along === null)
+  const own = hindering(view, view.fitted.blockers).filter(({ along }) => along === null)
   const key = keyColumnsOf(view.fitted, view.fitted.table)
   const others = [notDue(view), ...own].map(({ along, of }) => ({
     along,
@@ -142,20 +145,33 @@ function superseding(view: View): readonly Asked[] {
     along: null,
     of: (row) => sql`${isDueUnder({ ...view, row }, other)} is true`,
   }))
-  const taken = takenBefore(view).map((earlier): Asked => ({
+  // In a plan: a row that an earlier rule takes away goes, and counts, once.
+  const taken = takenBefore(view, view.fitted.table).map((earlier): Asked => ({
     along: null,
-    of: (row) => sql`${isActionable({ ...view, ...earlier, row, level: view.level + 1 })} is true`,
+    of: (row) => sql`${isActionable({ ...earlier, row, level: view.level + 1 })} is true`,
   }))
   return [...acting, ...taken]
 }
 
-/** Rules that take rows of the same table away before this one, in a plan: a row goes, and counts, once. */
-function takenBefore({ earlier, fitted }: View): readonly Pick<View, 'fitted' | 'boundary'>[] {
-  const before = [...(earlier?.values() ?? [])]
-  const own = before.findIndex((each) => each.fitted.rule.id === fitted.rule.id)
-  return (own < 0 ? before : before.slice(0, own)).filter(
-    (each) => sameTable(each.fitted.table, fitted.table) && takesAway(each.fitted.rule),
-  )
+/** The views of rules that take rows of the table away before this one, in the order of the run. */
+function takenBefore(view: View, table: TableName): readonly View[] {
+  return [...(view.earlier?.values() ?? [])].flatMap(({ fitted }) => {
+    if (!sameTable(fitted.table, table) || !takesAway(fitted.rule)) return []
+    return asItActed(view, fitted.rule.id) ?? []
+  })
+}
+
+/**
+ * The view of a rule that acts earlier in the same run: what had gone by then is what rules before
+ * that one take. With all of `earlier` a rule would wait for itself, without an end.
+ */
+function asItActed(view: View, id: string): View | undefined {
+  const entries = [...(view.earlier ?? [])]
+  const at = entries.findIndex(([rule]) => rule === id)
+  const found = entries[at]?.[1]
+  return found === undefined
+    ? undefined
+    : { ...view, ...found, earlier: new Map(entries.slice(0, at)) }
 }
 
 /** True of a row that another rule keeps: it is reached by that rule, which has not ended yet. */
@@ -183,13 +199,13 @@ function isDueUnder(view: View, other: StartedRule): RawBuilder<boolean> {
 
 /** True of a row to which a row still refers that has to be gone before, or that is tied to others. */
 export function isBlocked(view: View): RawBuilder<boolean> {
-  return disjunction([anyOf(view, blockers(view)), isTied(view)])
+  return disjunction([anyOf(view, blockers(view, view.fitted.blockers)), isTied(view)])
 }
 
-function blockers(view: View): readonly Asked[] {
+function blockers(view: View, blocking: readonly Blocker[]): readonly Asked[] {
   const { fitted } = view
   const blocker = alias(view, 'blocker')
-  return fitted.blockers.map((each) => ({
+  return blocking.map((each) => ({
     along: alongOf(fitted, each.key.to),
     of: (row) => sql`exists (
       select from ${tableId(each.key.from)} as ${sql.id(blocker)}
@@ -271,17 +287,42 @@ function staysFor(view: View, { key }: Blocker, row: string): RawBuilder<boolean
   const itself = sameTable(key.from, key.to)
     ? sql`not ${sameRow(keyColumnsOf(view.fitted, key.to), blocker, row)}`
     : sql`true`
-  const gone = [...(view.earlier?.values() ?? [])]
-    .filter(({ fitted }) => sameTable(fitted.table, key.from) && takesAway(fitted.rule))
-    .map(({ fitted, boundary }) =>
-      isActionable({ ...view, fitted, boundary, row: blocker, level: view.level + 1 }),
-    )
-  // Rows of the same rule go leaves first, pass after pass: at most those that are due.
+  const gone = takenBefore(view, key.from).map((earlier) =>
+    isActionable({ ...earlier, row: blocker, level: view.level + 1 }),
+  )
+  // Rows of the same rule go leaves first, pass after pass.
   const ownGone =
     view.earlier !== null && sameTable(key.from, view.fitted.table)
-      ? [isDue({ ...view, row: blocker, level: view.level + 1 })]
+      ? [sql`not ${isAmongThoseThatStay(view, blocker)}`]
       : []
   return conjunction([itself, sql`${disjunction([...gone, ...ownGone])} is not true`])
+}
+
+/**
+ * True of a row of a table that refers to itself which the rule will leave: one that does not go for
+ * another reason, or that such a row refers to at any distance. Found once for the whole table, from
+ * those rows upward. Rows that refer to each other in a circle stay as well, and are not found.
+ */
+function isAmongThoseThatStay(view: View, row: string): RawBuilder<boolean> {
+  const { table, key, blockers: all } = view.fitted
+  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
+  const isOwn = (blocker: Blocker) => sameTable(blocker.table, table)
+  const otherwise = all.filter((blocker) => !isOwn(blocker))
+  const up = all.filter((blocker) => isOwn(blocker) && sameTable(blocker.key.to, table))
+  const named = (of: string) => sql.join(key.map(({ name }) => columnId(of, name)))
+  const lowest = { ...view, row: low, level: view.level + 1 }
+  const goes = isUnhindered(lowest, hindering(lowest, otherwise))
+  return sql<boolean>`((${named(row)}) in (
+    with recursive stays as (
+      select ${named(low)} from ${tableId(table)} as ${sql.id(low)} where ${goes} is not true
+      union
+      select ${named(high)}
+      from stays
+      join ${tableId(table)} as ${sql.id(low)} on ${sameRow(key, low, 'stays')}
+      join ${tableId(table)} as ${sql.id(high)} on ${disjunction(up.map((blocker) => refersTo(blocker.key, low, high)))}
+    )
+    select ${named('stays')} from stays
+  ))`
 }
 
 /** True of a row that decides about a record on which its rule has yet to act. */
@@ -320,14 +361,13 @@ function waits(
 ): { readonly tables: RawBuilder<unknown>; readonly condition: RawBuilder<unknown> } {
   const waiting = alias(view, 'reader')
   const up = upThrough(hops, read, (name) => alias(view, name))
-  const { rule, key } = reader
+  const { rule, table, key } = reader
   const acted = takesAway(rule) ? [] : [isAnonymised(reader, waiting)]
-  // Of its own rule what is asked is whether other rows are there, whatever becomes of them.
-  const before = exceptRoot ? undefined : view.earlier?.get(rule.id)
-  const willAct =
-    before === undefined
-      ? []
-      : [isActionable({ ...view, ...before, row: waiting, level: view.level + 1 })]
+  // Whichever rule takes the record away: nothing is decided about it any more.
+  const own = takesAway(rule) ? undefined : asItActed(view, rule.id)
+  const willAct = [...takenBefore(view, table), ...(own === undefined ? [] : [own])].map(
+    (earlier) => isActionable({ ...earlier, row: waiting, level: view.level + 1 }),
+  )
   const condition = conjunction([
     ...pairs.map(
       ({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`,

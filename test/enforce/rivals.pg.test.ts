@@ -110,3 +110,31 @@ test('a contract re-opened while another rule purges the row keeps it', async ({
   expect(outcomes[0]).toBe('waited')
   expect(await tickets(bed)).toEqual([])
 })
+
+test('what is read only for a record that another rule purges first is not planned to stay', async ({
+  bed,
+}) => {
+  await bed.run(`
+    create schema crm;
+    create table crm.visit (id int primary key, client int, at date);
+    create table crm.letter (id int primary key, client int, sent date);
+    insert into crm.visit values (1, 7, '2001-01-01'), (2, 8, '2001-01-01');
+    insert into crm.letter values (1, 7, '2001-01-01'), (2, 8, '2001-01-01'), (3, 8, current_date)`)
+  await bed.govern(
+    policy(
+      '  - { id: sent, table: crm.letter, start: sent, keep: 10 years, then: purge }',
+      '  - { id: visited, table: crm.letter, mode: report, start: { latest: crm.visit.at, by: { client: client } }, keep: 10 years, then: purge }',
+      '  - { id: visit, table: crm.visit, start: at, keep: 10 years, then: purge }',
+    ),
+  )
+
+  const plan = await bed.plan()
+  await bed.enforce({ plan, approval: plan.digest })
+
+  expect(plan.rules).toMatchObject([
+    { rule: 'sent', counts: { due: 2, running: 1 } },
+    { rule: 'visited', counts: { superseded: 2, kept: 1 } },
+    { rule: 'visit', counts: { due: 1, deciding: 1 } },
+  ])
+  expect(await bed.rows('select id from crm.visit')).toEqual([{ id: 2 }])
+})

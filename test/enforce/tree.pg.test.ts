@@ -57,3 +57,44 @@ test('a row that refers to itself does not stand in its own way', async () => {
 
   expect(result).toMatchObject({ outcome: 'done', rules: [{ rows: 2 }] })
 })
+
+test('a plan of a tree counts as blocked whatever a row that stays is below', async () => {
+  await using bed = await openBed()
+  await bed.run(SCHEMA)
+  await bed.run(`
+    insert into shop.category
+    select n, nullif(n / 2, 0), '2001-01-01' from generate_series(1, 15) as n;
+    update shop.category set closed_on = current_date where id = 9`)
+  await bed.govern(POLICY)
+
+  const plan = await bed.plan()
+  const result = await bed.enforce()
+
+  expect(plan.rules).toMatchObject([{ counts: { due: 11, blocked: 3, running: 1 } }])
+  expect(result).toMatchObject({ rules: [{ rows: 11 }] })
+})
+
+test('a tree whose rows wait for those of another tree is planned to the end', async () => {
+  await using bed = await openBed()
+  await bed.run(SCHEMA)
+  await bed.run(`
+    create table shop.article (
+      id int primary key, of_id int references shop.article, category_id int references shop.category,
+      sold_on date
+    );
+    insert into shop.category values (1, null, '2001-01-01'), (2, 1, '2001-01-01'), (3, null, '2001-01-01');
+    insert into shop.article values
+      (1, null, 2, '2001-01-01'), (2, 1, 2, '2001-01-01'), (3, null, 3, '2001-01-01'), (4, 3, 3, null)`)
+  await bed.govern(`${POLICY.replace('own_rule }', 'own_rule, shop.article: own_rule }')}
+  - { id: article, table: shop.article, start: sold_on, keep: 1 year, then: purge, references: { shop.article: own_rule } }
+`)
+
+  const plan = await bed.plan()
+  const result = await bed.enforce({ plan, approval: plan.digest })
+
+  expect(plan.rules).toMatchObject([
+    { rule: 'article', counts: { due: 2, blocked: 1, open: 1 } },
+    { rule: 'category', counts: { due: 2, blocked: 1 } },
+  ])
+  expect(result).toMatchObject({ outcome: 'done', rules: [{ rows: 2 }, { rows: 2 }] })
+})
