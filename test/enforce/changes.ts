@@ -170,6 +170,41 @@ export const CHANGES: Readonly<Record<RuleId, readonly Change[]>> = {
       (_, fresh) => `insert into site.visit values (${fresh}, ${OLD}, 'visit')`,
     ),
   ],
+  event: [
+    update(
+      'moved to the other partition',
+      'site.event',
+      (id) =>
+        `update site.event set region = case region when 'north' then 'south' else 'north' end where id = ${id}`,
+    ),
+    update(
+      'moved to the other partition and recorded again',
+      'site.event',
+      (id) =>
+        `update site.event set recorded_on = current_date, region = case region when 'north' then 'south' else 'north' end where id = ${id}`,
+    ),
+    update(
+      'recorded again',
+      'site.event',
+      (id) => `update site.event set recorded_on = current_date where id = ${id}`,
+    ),
+    insert(
+      'echo inserted',
+      'site.echo',
+      (id, fresh) =>
+        `insert into site.echo select ${fresh}, id, region from site.event where id = ${id}`,
+    ),
+    update(
+      'echoes moved away',
+      'site.echo',
+      (id) => `update site.echo set event_id = ${DONOR}, region = 'north' where event_id = ${id}`,
+    ),
+    remove(
+      'echoes deleted',
+      'site.echo',
+      (id) => `delete from site.echo where event_id = ${id} returning id::int`,
+    ),
+  ],
   party: PARTY_CHANGES,
   parcel: PARCEL_CHANGES,
   member: CLUB_CHANGES,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { BatchStep } from '../../src/enforce/batch.ts'
 import { openBed, type Bed } from '../support/bed.ts'
 import { STEPS } from '../support/faults.ts'
-import { openApplication, policyOf, type RuleId } from './application.ts'
+import { CLASSES, openApplication, policyOf, type RuleId } from './application.ts'
 import type { Change } from './change.ts'
 import { CHANGES } from './changes.ts'
 import { Stage, TABLES, type Director } from './stage.ts'
@@ -71,16 +71,7 @@ async function isHeld(bed: Bed, rule: RuleId, id: number): Promise<boolean> {
   return free.length === 0
 }
 
-test.for([
-  'customer',
-  'ticket',
-  'contract',
-  'visit',
-  'account',
-  'party',
-  'parcel',
-  'member',
-] as const)(
+test.for(CLASSES)(
   'whatever the application does at whatever step, rule %s destroys nothing that is kept by then',
   async (rule) => {
     await using bed = await openBed()

@@ -5,8 +5,10 @@
 import type { BatchStep } from '../../src/enforce/batch.ts'
 import type { Bed } from '../support/bed.ts'
 import { openSession, type AppSession, type Outcome } from '../support/faults.ts'
-import { ownersView, type RuleId, type Seen } from './application.ts'
+import type { RuleId } from './application.ts'
 import type { Change } from './change.ts'
+import type { Keeper } from './keeper.ts'
+import { ownersView, type Seen } from './owners-view.ts'
 
 /** Decides what happens after a step; it is told which record the batch comes to first. */
 export type Director = (step: BatchStep, stage: Stage) => Promise<void>
@@ -24,6 +26,7 @@ export class Stage implements AsyncDisposable {
   readonly #bed: Bed
   readonly #view: string
   readonly #direct: Director
+  readonly #keeper: Keeper | null
   readonly #sessions: AppSession[] = []
   /** Sessions in a transaction that its statement left open. */
   readonly #open = new Set<AppSession>()
@@ -32,8 +35,9 @@ export class Stage implements AsyncDisposable {
   #before: ReadonlyMap<string, Seen> = new Map()
   #fresh = 10_000_000
 
-  constructor(bed: Bed, acting: readonly RuleId[], direct: Director) {
+  constructor(bed: Bed, acting: readonly RuleId[], direct: Director, keeper: Keeper | null = null) {
     this.#bed = bed
+    this.#keeper = keeper
     this.#view = ownersView(acting)
     this.#direct = direct
   }
@@ -84,6 +88,7 @@ export class Stage implements AsyncDisposable {
     while (this.#sessions.some((session) => session.busy) || this.#open.size > 0) {
       await this.commitOpen()
     }
+    await this.#keeper?.drain()
     await this.judge()
   }
 
@@ -133,6 +138,7 @@ export class Stage implements AsyncDisposable {
 
   async #settle(): Promise<void> {
     for (const session of this.#sessions) await session.settle()
+    await this.#keeper?.settle()
   }
 }
 
@@ -142,6 +148,7 @@ export const TABLES: Readonly<Record<RuleId, string>> = {
   ticket: 'crm.ticket',
   contract: 'crm.contract',
   visit: 'site.visit',
+  event: 'site.event',
   account: 'bank.account',
   party: 'law.party',
   parcel: 'post.parcel',
