@@ -3,7 +3,7 @@ import { systemClock } from '../src/base/clock.ts'
 import { silentLog } from '../src/base/log.ts'
 import { tablesNamed, fitWithoutRights } from '../src/catalog/fit.ts'
 import { inspectCatalog } from '../src/catalog/inspect.ts'
-import { needsOf, renderGrants } from '../src/catalog/needs.ts'
+import { grantsOf, renderGrants } from '../src/catalog/needs.ts'
 import { connect } from '../src/db/connect.ts'
 import { DEFAULT_ROLES } from '../src/db/roles.ts'
 import { enforcePlan } from '../src/enforce/run.ts'
@@ -70,7 +70,7 @@ export async function grantFor(place: Place, set: PolicySet): Promise<void> {
   const fitted = valueOf(fitWithoutRights(set, catalog, null))
   await place.application.query(
     renderGrants(
-      fitted.flatMap((rule) => needsOf(rule, true)),
+      fitted.flatMap((rule) => grantsOf(rule, true)),
       DEFAULT_ROLES.daemon,
     ),
   )
@@ -103,10 +103,15 @@ export async function enforce(place: Place, ours: Ours): Promise<Enforced> {
     trigger: 'manual',
     approval: plan.digest,
     acceptClock: false,
+    connections: ours.connections,
     holder: 'bench',
     signal: new AbortController().signal,
   })
   const ms = performance.now() - started
-  if (result.outcome !== 'done') throw new Error(`the run ended as ${result.outcome}`)
+  if (result.outcome !== 'done') {
+    throw new Error(`the run ended as ${result.outcome}`, {
+      cause: result.error ?? result.rules.find(({ error }) => error !== null)?.error,
+    })
+  }
   return { rows: result.rules.reduce((sum, { rows }) => sum + rows, 0), ms }
 }

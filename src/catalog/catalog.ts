@@ -47,6 +47,8 @@ export type Table = TableRef & {
   readonly partitionOf: TableName | null
   /** How many partitions there are at all levels; not part of the shape. */
   readonly partitions: number
+  /** The partitions that hold rows; not part of the shape. */
+  readonly leaves: readonly TableName[]
   /** Partitions with something of their own that a statement on the whole would not meet. */
   readonly oddPartitions: readonly (TableName & { readonly why: string })[]
   /** Row security is on, and our role is not exempt from it. */

@@ -7,7 +7,7 @@ import type { Table } from './catalog.ts'
  */
 export function fingerprint(tables: readonly Table[]): string {
   const shapes = tables
-    .map(({ privileges: _privileges, partitions: _partitions, ...shape }) => shape)
+    .map(({ privileges: _privileges, partitions: _partitions, leaves: _leaves, ...shape }) => shape)
     .toSorted((one, other) => one.oid - other.oid)
   return digestOf(shapes)
 }

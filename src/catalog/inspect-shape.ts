@@ -51,6 +51,15 @@ export const wholeTable = sql`
 export const partitions = sql`
   select count(*) from pg_partition_tree(class.oid) where class.relkind = 'p' and level > 0`
 
+export const leaves = sql`
+  select coalesce(jsonb_agg(
+    jsonb_build_object('schema', space.nspname, 'name', part.relname) order by space.nspname, part.relname
+  ), '[]')
+  from pg_partition_tree(class.oid) as tree
+  join pg_class as part on part.oid = tree.relid
+  join pg_namespace as space on space.oid = part.relnamespace
+  where class.relkind = 'p' and tree.isleaf and tree.level > 0`
+
 /**
  * Partitions that somebody treats as tables of their own. Statements go through the root, which
  * knows nothing of what hangs on a partition alone; ordinary partitions are not listed, so that one

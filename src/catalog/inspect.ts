@@ -7,6 +7,7 @@ import { inspectReaders } from './inspect-readers.ts'
 import { columns, foreignKeys, keys, privileges } from './inspect-parts.ts'
 import {
   functions,
+  leaves,
   oddPartitions,
   partitionOf,
   partitions,
@@ -112,6 +113,7 @@ export async function inspectTables(
       'ancestors', (${relatives(sql`inhrelid = class.oid and not class.relispartition`, sql`inhparent`)}),
       'partitionOf', (${partitionOf}),
       'partitions', (${partitions}),
+      'leaves', (${leaves}),
       'oddPartitions', (${oddPartitions}),
       'rowSecurity', row_security_active(class.oid),
       'subscribed', ${subscribed},

@@ -98,6 +98,25 @@ function linkColumns({ fromColumns, filter }: Referral): readonly string[] {
   return [...fromColumns, ...columnsRead(filter?.condition ?? null)]
 }
 
+/**
+ * What is granted: the needs, and what makes a run fast. A sweep goes by the place of rows in the
+ * heap, and names each partition by itself; without these rights a run goes by the key.
+ */
+export function grantsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
+  const places = select(fitted.table, ['ctid'], 'to go through the table as it lies on disk')
+  const needs = [...needsOf(fitted, acting), ...(acting ? [places] : [])]
+  const own = needs.filter(({ table }) => table === fitted.table)
+  return [
+    ...needs,
+    ...fitted.table.leaves.flatMap(({ schema, name }) =>
+      own.map((need): Need => {
+        const why = `${need.why} (as a partition; new ones need the same)`
+        return { ...need, table: { ...need.table, schema, name }, why }
+      }),
+    ),
+  ]
+}
+
 /** What tells whether a row, or one that it refers to, is held. */
 function holdNeeds(held: Held): readonly Need[] {
   const covers: readonly Cover[] = [held, ...everyAbove(held.above)]
@@ -271,12 +290,12 @@ export function renderGrants(needs: readonly Need[], role: string): string {
   const lines = [...schemas]
     .toSorted()
     .map((schema) => `grant usage on schema ${quoted(schema)} to ${quoted(role)};`)
-  for (const [name, table] of [...tables].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
+  for (const [name] of [...tables].toSorted(([one], [other]) => (one < other ? -1 : 1))) {
     lines.push('', `-- ${name}`)
     for (const right of ['select', 'insert', 'update', 'delete'] as const) {
       lines.push(
         ...grantLines(
-          needs.filter((need) => need.table === table && need.right === right),
+          needs.filter((need) => printTable(need.table) === name && need.right === right),
           role,
         ),
       )

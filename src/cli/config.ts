@@ -20,6 +20,8 @@ export type Config = {
   readonly pseudonymKeyFile: string | null
   /** `host:port` of the daemon's health endpoints. */
   readonly listen: { readonly host: string; readonly port: number }
+  /** Most connections on which a run acts at once. */
+  readonly connections: number
   readonly logLevel: LogLevel
   /** What the daemon does about a role that may do more than the rules need. */
   readonly powerfulRole: 'refuse' | 'accept'
@@ -40,6 +42,7 @@ const KNOWN = new Set([
   'RETENTIOND_CHECKPOINT_KEY_FILE',
   'RETENTIOND_EVIDENCE_KEY_FILE',
   'RETENTIOND_PSEUDONYM_KEY_FILE',
+  'RETENTIOND_CONNECTIONS',
   'RETENTIOND_LISTEN',
   'RETENTIOND_LOG_LEVEL',
   'RETENTIOND_POWERFUL_ROLE',
@@ -66,6 +69,7 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
     evidenceKeyFile: env['RETENTIOND_EVIDENCE_KEY_FILE'] ?? null,
     pseudonymKeyFile: env['RETENTIOND_PSEUDONYM_KEY_FILE'] ?? null,
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),
+    connections: parseConnections(env['RETENTIOND_CONNECTIONS'] ?? '2'),
     logLevel: parseLevel(env['RETENTIOND_LOG_LEVEL'] ?? 'info'),
     powerfulRole: parsePowerfulRole(env['RETENTIOND_POWERFUL_ROLE'] ?? 'refuse'),
     roles: {
@@ -143,6 +147,17 @@ function parseListen(text: string): Config['listen'] {
     })
   }
   return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) }
+}
+
+/** More than a few only stand in each other's way, and in that of the application. */
+const MOST_CONNECTIONS = 8
+
+function parseConnections(text: string): number {
+  const connections = /^\d$/.test(text) ? Number(text) : 0
+  if (connections >= 1 && connections <= MOST_CONNECTIONS) return connections
+  throw new ConfigError(`RETENTIOND_CONNECTIONS is "${text}"`, {
+    remedy: `write a number from 1 to ${MOST_CONNECTIONS}`,
+  })
 }
 
 function parseLevel(text: string): LogLevel {

@@ -38,6 +38,8 @@ export type DaemonOptions = {
   readonly pseudonyms: PseudonymKey | null
   readonly clock: Clock
   readonly log: Log
+  /** Most connections that act at once. */
+  readonly connections: number
   readonly listen: { readonly host: string; readonly port: number }
   /** Whether to run as a role that may do more than the rules need. */
   readonly powerfulRole: 'refuse' | 'accept'
@@ -204,6 +206,7 @@ async function runScheduled(
         holder: `daemon on ${hostname()}, process ${process.pid}`,
         evidenceKey: options.evidenceKey ?? null,
         checkpointer: options.checkpointer,
+        connections: options.connections,
         signal,
       },
       await approvals(db),

@@ -16,35 +16,32 @@
  * A crash anywhere before the commit leaves neither a row gone nor an entry.
  */
 import { randomUUID } from 'node:crypto'
-import { sql, type RawBuilder, type Transaction } from 'kysely'
+import type { RawBuilder, Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
-import { RetentionError, EXIT, tell } from '../base/errors.ts'
+import { EXIT, RetentionError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { printTable, sameTable } from '../base/names.ts'
-import { closedBy } from '../catalog/chain.ts'
-import { fingerprint } from '../catalog/fingerprint.ts'
+import { printTable } from '../base/names.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
-import { inspectTables } from '../catalog/inspect.ts'
-import { sourcesToKeepWhole } from '../catalog/partitions.ts'
 import type { Db } from '../db/connect.ts'
-import { readKey, type Key, type TableRef } from '../db/governed.ts'
+import { readKey, type Key } from '../db/governed.ts'
 import { proveLease, type Lease } from '../db/lease.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { saysCatalogMoved, saysConnectionLost, saysRowRefused } from '../db/sqlstate.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference, TableRows, Trigger } from '../journal/entry.ts'
-import { findEntryBySeq } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { carryOut, findChanges } from './act.ts'
 import { gather, onlyWhole } from './along.ts'
 import { proveClock, type ClockReading } from './clock.ts'
-import { closeArchive } from './archive.ts'
 import { lockWhatDecides } from './decide.ts'
-import { lockJournal } from './ended.ts'
-import { proveRows, type RowEvidence } from './evidence.ts'
+import { proveRows, type BatchProof, type RowEvidence } from './evidence.ts'
+import type { Budget } from './budget.ts'
+import { fateOf } from './fate.ts'
+import { catalogMoved, closeShapes, proveShape } from './shape.ts'
 import * as statements from './statements.ts'
+import { cursorBehind, type Cursor, type Place } from './stretch.ts'
 
 export type BatchStep =
   | 'begun'
@@ -81,15 +78,10 @@ export type BatchOrder = {
   readonly trigger: Trigger
   /** Under what its rows are committed to; null: only their number is journalled. */
   readonly evidence: RowEvidence | null
-}
-
-export type Stretch = {
-  /** The key after which the stretch begins; null for the first. */
-  readonly cursor: Key | null
-  /** Most rows to lock. */
-  readonly limit: number
   /** Rows that the rule may still act on in this run, children counted. */
-  readonly rowsLeft: number
+  readonly budget: Budget
+  /** Some rows of the table were anonymised before: their markers go with them. */
+  readonly marked: boolean
 }
 
 export type BatchResult =
@@ -100,20 +92,13 @@ export type BatchResult =
       readonly children: readonly TableRows[]
       /** Rows that were locked and then, decided again, not acted on. */
       readonly spared: number
-      /** The last key locked; null if none was. */
-      readonly cursor: Key | null
-      /** Fewer rows than asked for could be locked: this pass is over. */
+      /** Behind the last row locked; null if none was. */
+      readonly cursor: Cursor | null
+      /** Fewer rows than asked for could be locked: this stretch is over. */
       readonly atEnd: boolean
     }
   /** A constraint or a value refused one of the rows; nothing happened. */
-  | { readonly kind: 'row refused'; readonly rows: number; readonly cursor: Key }
-
-/** The tables are no longer what the plan saw: the run ends, and a new plan starts afresh. */
-export class CatalogMovedError extends RetentionError {
-  readonly code = 'CATALOG_MOVED'
-  readonly exit = EXIT.refused
-  override readonly name = 'CatalogMovedError'
-}
+  | { readonly kind: 'row refused'; readonly rows: number; readonly cursor: Cursor }
 
 /** More rows than the rule's limit allows came up during a run. */
 export class LimitReachedError extends RetentionError {
@@ -122,56 +107,83 @@ export class LimitReachedError extends RetentionError {
   override readonly name = 'LimitReachedError'
 }
 
-/** Acts on one stretch of due rows and journals it: both are committed, or neither is. */
+/** Acts on the next due rows of a stretch and journals it: both are committed, or neither is. */
 export async function actOnStretch(
   tools: BatchTools,
   order: BatchOrder,
-  stretch: Stretch,
+  place: Place,
 ): Promise<BatchResult> {
-  const trace: Trace = { keys: [], appended: null, result: null }
+  const trace = newTrace()
   try {
-    return await inTransaction(tools.db, async (trx) => {
-      trace.result = await runSteps({ trx, tools, order, stretch, trace })
-      return trace.result
-    })
+    return await inBatch(tools, order, trace, async (trx) =>
+      runSteps({ trx, tools, order, place, trace }),
+    )
   } catch (error) {
-    const last = trace.keys.at(-1)
-    if (saysRowRefused(error) && last !== undefined) {
-      return { kind: 'row refused', rows: trace.keys.length, cursor: last }
-    }
-    if (saysCatalogMoved(error)) throw catalogMoved(order, error)
-    if (trace.result !== null && saysConnectionLost(error) && (await wasCommitted(tools, trace))) {
-      return trace.result
+    if (saysRowRefused(error) && trace.cursor !== null) {
+      return { kind: 'row refused', rows: trace.rows, cursor: trace.cursor }
     }
     throw error
   }
 }
 
 /** What is known of a batch from outside its transaction, should that fail. */
-type Trace = { keys: readonly Key[]; appended: Appended | null; result: BatchResult | null }
+export type Trace = {
+  /** Rows locked, and where that ended. */
+  rows: number
+  cursor: Cursor | null
+  /** Rows taken out of the budget. */
+  taken: number
+  appended: Appended | null
+}
+
+export function newTrace(): Trace {
+  return { rows: 0, cursor: null, taken: 0, appended: null }
+}
+
+/** Runs the steps of a batch in one transaction; what was rolled back is given back to the budget. */
+export async function inBatch<T>(
+  tools: BatchTools,
+  order: BatchOrder,
+  trace: Trace,
+  steps: (trx: Transaction<OwnTables>) => Promise<T>,
+): Promise<T> {
+  const ended: { result: T }[] = []
+  try {
+    return await inTransaction(tools.db, async (trx) => {
+      const result = await steps(trx)
+      ended.push({ result })
+      return result
+    })
+  } catch (error) {
+    const [last] = ended
+    const fate =
+      last !== undefined && saysConnectionLost(error) ? await fateOf(tools, trace) : 'rolled back'
+    if (last !== undefined && fate === 'committed') return last.result
+    if (fate === 'rolled back') order.budget.giveBack(trace.taken)
+    throw saysCatalogMoved(error) ? catalogMoved(order, error) : error
+  }
+}
 
 type Batch = {
   readonly trx: Transaction<OwnTables>
   readonly tools: BatchTools
   readonly order: BatchOrder
-  readonly stretch: Stretch
+  readonly place: Place
   readonly trace: Trace
 }
 
 async function runSteps(batch: Batch): Promise<BatchResult> {
-  const { trx, tools, order, stretch, trace } = batch
+  const { trx, tools, order, place, trace } = batch
   const { fitted, boundary } = order
-  await tools.onStep('begun')
-  await proveLease(trx, tools.lease)
-  await proveClock(trx, tools.started, tools.clock)
-  await tools.onStep('lease')
-  await closeShapes(trx, fitted)
-  await tools.onStep('shape')
+  await beginBatch(trx, tools, order)
 
-  const rows = await select(trx, statements.lockActionable(fitted, boundary, stretch))
-  trace.keys = rows.map((row) => readKey(row, fitted.key))
-  const atEnd = rows.length < stretch.limit
-  const cursor = trace.keys.at(-1) ?? null
+  const rows = await select(trx, statements.lockActionable(fitted, boundary, place))
+  const last = rows.at(-1)
+  const cursor =
+    last === undefined ? null : cursorBehind(place.stretch, last, readKey(last, fitted.key))
+  trace.rows = rows.length
+  trace.cursor = cursor
+  const atEnd = rows.length < place.limit
   await tools.onStep('rows')
   if (cursor === null) return { kind: 'done', rows: 0, children: [], spared: 0, cursor, atEnd }
 
@@ -197,68 +209,65 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   return { kind: 'done', rows: keys.length, children, spared, cursor, atEnd }
 }
 
-/**
- * How long a batch waits for locks in all, once it holds one that somebody may wait for: less than
- * deadlock_timeout (1 s), after which PostgreSQL ends one of two sessions that wait for each other,
- * and it may be the application's. Each wait alone being shorter is not enough: they add up.
- */
-const LOCK_WAITS_MS = 800
+/** The lease is ours, the clock ran on, and no table may change its shape from here on. */
+export async function beginBatch(
+  trx: Transaction<OwnTables>,
+  tools: BatchTools,
+  { fitted }: BatchOrder,
+): Promise<void> {
+  await tools.onStep('begun')
+  await proveLease(trx, tools.lease)
+  await proveClock(trx, tools.started, tools.clock)
+  await tools.onStep('lease')
+  await closeShapes(trx, fitted)
+  await tools.onStep('shape')
+}
 
-/** A lock that is not contended may still take a moment to be handed over. */
-const LEAST_WAIT_MS = 50
+/** Takes the rows of a batch out of what the rule may act on, all its connections together. */
+export function charge(order: BatchOrder, trace: Trace, rows: number): void {
+  if (!order.budget.take(rows)) throw limitReached(order)
+  trace.taken += rows
+}
 
-/** Takes a lock on every table the rule reaches, by name, so that two enforcers never cross. */
-async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Promise<void> {
-  const names = fitted.reaches.toSorted((one, other) =>
-    printTable(one) < printTable(other) ? -1 : 1,
-  )
-  const each = Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / (names.length + 1)))
-  // It stays so to the end: from here on a batch skips what is locked and waits for nothing.
-  await sql`select set_config('lock_timeout', ${String(each)}::text, true)`.execute(trx)
-  // First: placing a hold takes this lock before any other, so that the two never cross.
-  await statements.closeHolds().execute(trx)
-  for (const name of names) {
-    await lockFor(fitted, name).execute(trx)
+/** What the entry of a batch says beside what its rule says. */
+export type Acted = BatchProof & { readonly id: string; readonly rows: number }
+
+/** Appends the entry of a batch: the head of the journal is locked from here to the commit. */
+export async function journal(
+  { trx, tools, order, trace }: Omit<Batch, 'place'>,
+  { id, rows, children, evidence, tokens }: Acted,
+): Promise<Appended> {
+  const { fitted, boundary } = order
+  const { kind } = fitted.rule.action
+  const draft: EntryDraft = {
+    type: 'batch',
+    run: order.run,
+    batch: id,
+    policy: order.policy,
+    target: printTable(fitted.table),
+    action: kind,
+    method: METHODS[kind],
+    reason: order.trigger,
+    day: boundary.today,
+    firstDayNotDue: boundary.firstDayNotDue,
+    children,
+    rows,
+    evidence,
   }
-}
-
-function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
-  const { start, table, children, detached } = fitted
-  const closed = [...closedBy(start), ...fitted.closed]
-  // A share lock lets our own rows go: a transaction does not stand in its own way.
-  const move = fitted.archive?.moves.find(({ to }) => sameTable(to, name))
-  if (move !== undefined) return closeArchive(move)
-  if (closed.some((each) => sameTable(each, name))) return statements.closeToWriters(name)
-  if (sameTable(table, name)) return statements.closeShape(fitted)
-  const isChild = children.some((child) => sameTable(child.table, name))
-  if (isChild) return statements.closeChildShape(name)
-  const loses = detached.find((child) => sameTable(child.table, name))
-  if (loses !== undefined) return statements.closeDetachedShape(loses)
-  const toKeepWhole = sourcesToKeepWhole(start).some((source) => sameTable(source, name))
-  return toKeepWhole ? statements.keepWhole(name) : statements.holdShape(name)
-}
-
-async function proveShape(trx: Transaction<OwnTables>, order: BatchOrder): Promise<void> {
-  const names = new Set(order.fitted.reaches.map((table) => printTable(table)))
-  const found = await inspectTables(trx, order.fitted.reaches)
-  const reached = found.filter((table) => names.has(printTable(table)))
-  if (fingerprint(reached) !== order.fingerprint) throw catalogMoved(order)
-}
-
-function catalogMoved({ fitted }: BatchOrder, cause?: unknown): CatalogMovedError {
-  return new CatalogMovedError(
-    `rule ${fitted.rule.id}: a table that the rule reaches is no longer what the plan saw`,
-    { cause, remedy: 'look at the latest migration of the application, then make a new plan' },
-  )
+  trace.appended = await appendEntry(trx, tools.signer, { draft, tokens }, tools.clock)
+  return trace.appended
 }
 
 /** Destroys or overwrites the decided rows, proves it, and journals it. */
 async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRows[]> {
-  const { trx, tools, order, stretch, trace } = batch
+  const { trx, tools, order, trace } = batch
   const { fitted } = order
   const changes = await findChanges(trx, fitted, keys)
-  const total = changes.children.reduce((sum, { rows }) => sum + rows, keys.length)
-  if (total > stretch.rowsLeft) throw limitReached(order)
+  charge(
+    order,
+    trace,
+    changes.children.reduce((sum, { rows }) => sum + rows, keys.length),
+  )
 
   const id = randomUUID()
   const [proof] = await Promise.all([
@@ -267,29 +276,9 @@ async function act(batch: Batch, keys: readonly Key[]): Promise<readonly TableRo
   ])
   await tools.onStep('checked')
 
-  const draft: EntryDraft = {
-    type: 'batch',
-    run: order.run,
-    batch: id,
-    policy: order.policy,
-    target: printTable(fitted.table),
-    action: fitted.rule.action.kind,
-    method: METHODS[fitted.rule.action.kind],
-    reason: order.trigger,
-    day: order.boundary.today,
-    firstDayNotDue: order.boundary.firstDayNotDue,
-    children: proof.children,
-    rows: keys.length,
-    evidence: proof.evidence,
-  }
-  trace.appended = await appendEntry(
-    trx,
-    tools.signer,
-    { draft, tokens: proof.tokens },
-    tools.clock,
-  )
+  const appended = await journal(batch, { id, rows: keys.length, ...proof })
   if (fitted.rule.action.kind === 'anonymise') {
-    await statements.markAnonymised(fitted, keys, trace.appended.seq).execute(trx)
+    await statements.markAnonymised(fitted, keys, appended.seq).execute(trx)
   }
   await tools.onStep('journalled')
   return proof.children
@@ -302,25 +291,6 @@ function limitReached({ fitted }: BatchOrder): LimitReachedError {
     `rule ${fitted.rule.id}: more rows came up than its limit or its plan allows`,
     { remedy: 'look at what was inserted since the plan, then make a new one' },
   )
-}
-
-/**
- * After a lost answer to COMMIT the entry decides: its bytes in the journal mean that the rows are
- * gone. The server may still be committing, so the head is waited for first. If that cannot be
- * learnt the batch counts as lost; the end of the run sums up what the journal holds.
- */
-async function wasCommitted({ db, log }: BatchTools, { appended }: Trace): Promise<boolean> {
-  if (appended === null) return true
-  try {
-    return await inTransaction(db, async (trx) => {
-      await lockJournal(trx)
-      const entry = await findEntryBySeq(trx, appended.seq)
-      return entry !== null && Buffer.compare(entry.body, appended.body) === 0
-    })
-  } catch (error) {
-    log.warn({ reason: tell(error) }, 'what became of a batch could not be learnt')
-    return false
-  }
 }
 
 async function select(

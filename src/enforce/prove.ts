@@ -106,9 +106,13 @@ export async function proveMasked(
 ): Promise<void> {
   if (fitted.masks.length === 0) return
   const { rows } = await countUnmasked(fitted, keys, nonce).execute(trx)
-  if (rows[0]?.rows === '0') return
+  if (rows[0]?.rows !== '0') refuseUnmasked(fitted, rows[0]?.rows ?? '?')
+}
+
+/** Refuses a batch after which some rows hold something else than was to be written. */
+export function refuseUnmasked(fitted: FittedRule, rows: string): never {
   throw new RefusedError(
-    `rule ${fitted.rule.id}: after the update ${rows[0]?.rows ?? '?'} rows did not hold what their masks write`,
+    `rule ${fitted.rule.id}: after the update ${rows} rows did not hold what their masks write`,
     {
       remedy:
         fitted.triggers.length > 0

@@ -8,19 +8,25 @@ import {
   TransientDatabaseError,
 } from '../base/errors.ts'
 import { tableId } from '../db/governed.ts'
-import { renewLease } from '../db/lease.ts'
 import { classify } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
+import type { TableRows } from '../journal/entry.ts'
 import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
+import type { WalkKind } from '../policy/walk.ts'
 import {
   actOnStretch,
   LimitReachedError,
   type BatchOrder,
   type BatchResult,
   type BatchTools,
-  type Stretch,
 } from './batch.ts'
+import { Budget } from './budget.ts'
+import { canFold, foldStretch } from './fold.ts'
+import { canShare } from './share.ts'
+import type { Cursor, Place, Stretch } from './stretch.ts'
+import { Turns } from './turns.ts'
+import { openWalk, type Walk } from './walk.ts'
 
 export type RuleOutcome = {
   readonly rule: string
@@ -37,10 +43,15 @@ export type RuleOutcome = {
   readonly error: Error | null
 }
 
-export type RuleOrder = BatchOrder & {
+export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked'> & {
   readonly batchRows: number
   /** Rows that the rule may act on in this run, children counted. */
   readonly rowsAllowed: number
+  readonly walk: WalkKind
+  /** Rows of the governed table that the plan found due. */
+  readonly due: number
+  /** Most connections at once. */
+  readonly connections: number
 }
 
 export type RuleTools = BatchTools & {
@@ -68,13 +79,8 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
   const tally: Tally = { rows: 0, childRows: 0, batches: 0, refusedRows: 0 }
   const rule = order.fitted.rule.id
   try {
-    for (let pass = 1; pass <= MOST_PASSES && !tools.signal.aborted; pass += 1) {
-      const before = tally.rows
-      tally.refusedRows = 0
-      await sweep(tools, order, tally)
-      if (tally.rows === before) break
-    }
-    return { rule, ...tally, left: await countActionable(tools, order), error: null }
+    const left = await passes(tools, order, tally)
+    return { rule, ...tally, left, error: null }
   } catch (error) {
     if (!endsRuleOnly(error)) throw error
     return { rule, ...tally, left: 0, error }
@@ -90,18 +96,104 @@ function endsRuleOnly(error: unknown): error is Error {
   )
 }
 
-/** One pass over the table in the order of the key. */
-async function sweep(tools: RuleTools, order: RuleOrder, tally: Tally): Promise<void> {
-  let cursor: Stretch['cursor'] = null
+/**
+ * Pass after pass until nothing is left, or nothing goes any more; returns how many rows are left.
+ * What moved behind the first pass, was locked, or was freed by it is found by the count over the
+ * whole table that ends each pass, and gone for by the next.
+ */
+async function passes(tools: RuleTools, order: RuleOrder, tally: Tally): Promise<number> {
+  const turns = new Turns(tools)
+  const budget = new Budget(order.rowsAllowed)
+  const marked = await isMarked(tools, order)
+  let left = order.due
+  for (let number = 1; number <= MOST_PASSES && !tools.signal.aborted; number += 1) {
+    const before = tally.rows
+    tally.refusedRows = 0
+    // A few that are left are looked for all at once: by a statement that leaves locked rows out.
+    const walk = number > 1 && left <= order.batchRows ? 'key' : order.walk
+    const rows = { ...order, walk, budget, marked, turns }
+    await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
+    left = await countActionable(tools, order)
+    if (left === 0 || tally.rows === before) return left
+  }
+  return countActionable(tools, order)
+}
+
+/** What the connections of one sweep have in common. */
+type SweepOrder = BatchOrder & {
+  readonly batchRows: number
+  readonly connections: number
+  readonly walk: WalkKind
+  readonly turns: Turns
+}
+
+/** One way through the table, on as many connections as may share it; the first failure ends all. */
+async function sweep(tools: RuleTools, order: SweepOrder, walk: Walk, tally: Tally): Promise<void> {
+  const halt = new AbortController()
+  const failures: unknown[] = []
+  const stopping = { ...tools, signal: AbortSignal.any([tools.signal, halt.signal]) }
+  const lane = async (): Promise<void> => {
+    try {
+      await workThrough(stopping, order, walk, tally)
+    } catch (error) {
+      failures.push(error)
+      // The others finish the batch in hand.
+      halt.abort()
+    }
+  }
+  const lanes = canShare(order.fitted) ? order.connections : 1
+  await Promise.all(Array.from({ length: lanes }, lane))
+  if (failures.length > 0) throw failures[0]
+}
+
+/** Takes stretch after stretch, until there is none left that nobody works through. */
+async function workThrough(
+  tools: RuleTools,
+  order: SweepOrder,
+  walk: Walk,
+  tally: Tally,
+): Promise<void> {
+  // A proof of each row needs the key of each row.
+  const folds = order.evidence === null && canFold(order.fitted)
+  while (!tools.signal.aborted) {
+    const stretch = await walk.next()
+    if (stretch === null) return
+    const whole = folds && stretch.fits ? await actAtOnce(tools, order, { stretch, tally }) : null
+    const rows = whole ?? (await actInBatches(tools, order, { stretch, tally }))
+    walk.learn(stretch, rows)
+  }
+}
+
+type Work = { readonly stretch: Stretch; readonly tally: Tally }
+
+/** The whole stretch in one statement; null if it has to be gone through in batches. */
+async function actAtOnce(
+  tools: RuleTools,
+  order: SweepOrder,
+  { stretch, tally }: Work,
+): Promise<number | null> {
+  const result = await persist(tools, order.turns, async () =>
+    foldStretch(tools, order, stretch, order.batchRows),
+  )
+  if (result.kind === 'unfit') return null
+  record(tools, order, tally, { rows: result.rows, children: [] })
+  return result.rows
+}
+
+/** Batch after batch to the end of the stretch; returns how many rows were met. */
+async function actInBatches(
+  tools: RuleTools,
+  order: SweepOrder,
+  { stretch, tally }: Work,
+): Promise<number> {
+  let met = 0
+  let cursor: Cursor | null = null
   let limit = order.batchRows
   while (!tools.signal.aborted) {
-    const rowsLeft = order.rowsAllowed - tally.rows - tally.childRows
-    const stretch: Stretch = { cursor, limit, rowsLeft }
-    const result = await persist(tools, async () => {
-      // Before each attempt: those that failed may have taken longer than a lease holds.
-      await renewLease(tools.db, tools.lease)
-      return actOnStretch(tools, order, stretch)
-    })
+    const place: Place = { stretch, cursor, limit }
+    const result: BatchResult = await persist(tools, order.turns, async () =>
+      actOnStretch(tools, order, place),
+    )
     if (result.kind === 'row refused') {
       // Halved until the row is alone; then it is spared and the rest goes on.
       if (result.rows > 1) {
@@ -113,18 +205,20 @@ async function sweep(tools: RuleTools, order: RuleOrder, tally: Tally): Promise<
       limit = order.batchRows
       continue
     }
+    met += result.rows + result.spared
     record(tools, order, tally, result)
-    if (result.cursor === null || result.atEnd) return
+    if (result.cursor === null || result.atEnd) break
     cursor = result.cursor
     limit = Math.min(order.batchRows, limit * 2)
   }
+  return met
 }
 
 function record(
   tools: RuleTools,
-  order: RuleOrder,
+  order: BatchOrder,
   tally: Tally,
-  result: Extract<BatchResult, { kind: 'done' }>,
+  result: { readonly rows: number; readonly children: readonly TableRows[] },
 ): void {
   if (result.rows === 0) return
   const childRows = result.children.reduce((sum, { rows }) => sum + rows, 0)
@@ -137,10 +231,10 @@ function record(
 }
 
 /** Runs a batch again when the database gave it up; a batch is never halved for that. */
-async function persist<T>(tools: RuleTools, batch: () => Promise<T>): Promise<T> {
+async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await batch()
+      return await turns.take(batch, attempt > 1)
     } catch (error) {
       // What we have named already stays so, whatever state of PostgreSQL lies below it.
       const named = error instanceof RetentionError ? error : classify(error)
@@ -168,4 +262,13 @@ async function countActionable(tools: RuleTools, { fitted, boundary }: RuleOrder
       where ${isActionable(viewOf(fitted, boundary))}`.execute(trx)
     return Number(rows[0]?.rows ?? 0)
   })
+}
+
+/** Markers come by our own runs only, and no other run is at work: what is not there now does not come. */
+async function isMarked({ db }: RuleTools, { fitted: { table } }: RuleOrder): Promise<boolean> {
+  const { rows } = await sql<{ marked: boolean }>`
+    select exists (
+      select from retentiond.anonymised where table_oid = ${table.oid}::oid
+    ) as marked`.execute(db)
+  return rows[0]?.marked ?? true
 }

@@ -22,7 +22,8 @@ import { stateOf } from '../plan/approval.ts'
 import { readInstant, tablesReached } from '../plan/make.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import { willAct, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
-import { CatalogMovedError, LimitReachedError, type BatchStep } from './batch.ts'
+import { LimitReachedError, type BatchStep } from './batch.ts'
+import { CatalogMovedError } from './shape.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
 import { DEFAULT_TERMS, giveApproval, putInEffect } from './approve.ts'
 import { endRun } from './ended.ts'
@@ -47,6 +48,8 @@ export type RunRequest = {
   /** Digest of the plan file that a person named: its rules count as approved. Null: of none. */
   readonly approval: string | null
   readonly acceptClock: boolean
+  /** Most connections that act at once. */
+  readonly connections: number
   /** Who holds the lease, for others to read: host and process. */
   readonly holder: string
   readonly signal: AbortSignal
@@ -230,6 +233,9 @@ async function runRule(
       evidence: rowEvidence(request, fitted, held.origin),
       batchRows: fitted.rule.batchRows,
       rowsAllowed: planned.mostRows,
+      walk: planned.walk.kind,
+      due: planned.counts.due,
+      connections: request.connections,
     },
   )
   const error = outcome.error === null ? null : tell(outcome.error)

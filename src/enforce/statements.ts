@@ -8,7 +8,6 @@ import {
   type Referral,
 } from '../catalog/fitted.ts'
 import {
-  bound,
   columnId,
   conjunction,
   disjunction,
@@ -27,6 +26,7 @@ import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
 import type { Asked } from '../plan/unit.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
+import { orderOf, placeText, within, type Place, type Stretch } from './stretch.ts'
 
 /** Key columns of the rows that a set of given rows is found by. */
 export type Given = { readonly columns: readonly KeyColumn[]; readonly keys: readonly Key[] }
@@ -74,27 +74,21 @@ export function holdShape(table: TableRef): RawBuilder<unknown> {
 }
 
 /**
- * Locks at most `limit` rows that may be acted on, after `cursor` in the order of the key. `for
+ * Locks at most `limit` rows that may be acted on, behind the cursor in the order of the stretch. `for
  * update`, since a new child's foreign key takes a key-share lock, which anything less lets pass.
- * Rows locked by others are left out, so a short answer means only that the pass is at its end.
+ * Rows locked by others are left out, so a short answer means only that the stretch is at its end.
  */
 export function lockActionable(
   fitted: FittedRule,
   boundary: Boundary,
-  page: { readonly cursor: Key | null; readonly limit: number },
+  { stretch, cursor, limit }: Place,
 ): RawBuilder<Record<string, unknown>> {
-  const { table, key } = fitted
-  const columns = sql.join(key.map((column) => columnId('row', column.name)))
-  const after =
-    page.cursor === null
-      ? sql`true`
-      : sql`(${columns}) > (${sql.join(key.map((column, at) => bound(page.cursor?.[at] ?? '', column.type)))})`
   return sql`
-    select ${keyTexts(key, 'row')}${linkTexts(fitted.start)}
-    from ${tableId(table)} as row
-    where ${after} and ${isActionable(viewOf(fitted, boundary))}
-    order by ${columns}
-    limit ${page.limit}::int
+    select ${keyTexts(fitted.key, 'row')}${linkTexts(fitted.start)}${placeText(stretch)}
+    from ${tableId(stretch.part)} as row
+    where ${within(stretch, cursor, fitted)} and ${isActionable(viewOf(fitted, boundary))}
+    order by ${orderOf(stretch, fitted)}
+    limit ${limit}::int
     for update of row skip locked`
 }
 
@@ -189,6 +183,32 @@ export function countAttached(
     from ${tableId(child.table)} as row
     join ${keySet(child.key, keys)} as given on ${keyEquals(child.key, 'row', 'given')}
     where ${disjunction(key.fromColumns.map((column) => sql`${columnId('row', column)} is not null`))}`
+}
+
+/**
+ * THE statement that deletes where a rule asks nothing but the row itself: everything in the stretch
+ * that may go. PostgreSQL locks each row and asks the predicate again of one that changed meanwhile.
+ */
+export function purgeStretch(
+  fitted: FittedRule,
+  boundary: Boundary,
+  stretch: Stretch,
+  marked: boolean,
+): RawBuilder<{ rows: string }> {
+  const { table, key } = fitted
+  const unmarked = sql`,
+    unmarked as (
+      delete from retentiond.anonymised as marker
+      using gone
+      where marker.table_oid = ${table.oid}::oid and marker.key = gone.key
+    )`
+  return sql`
+    with gone as (
+      delete from ${tableId(stretch.part)} as row
+      where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary))}
+      returning ${marked ? sql`${keyArray(key, 'row')} as key` : sql`1`}
+    )${marked ? unmarked : sql``}
+    select count(*)::text as rows from gone`
 }
 
 /** Counts the given rows that are there. */

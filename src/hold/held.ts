@@ -40,6 +40,30 @@ function groundsAbove(above: Above, matches: Matches, below: readonly Above[]): 
   return [...own, ...above.above.flatMap((each) => groundsAbove(each, matches, path))]
 }
 
+/** True if a person's order that is open might cover some row: without knowing which. */
+export function anyOrderOpen(held: readonly Held[]): RawBuilder<boolean> {
+  const covers = held.flatMap((each) => coversOf(each))
+  const rules = covers.flatMap((cover) => cover.rules.flatMap((rule) => orderedIds(rule)))
+  return sql<boolean>`exists (
+    select from retentiond.hold as placed
+    where placed.lifted_at is null and (
+      (placed.scope = 'row' and (
+        placed.table_oid = any (${covers.map(({ table }) => table.oid)}::oid[])
+        or placed.table_name = any (${covers.map(({ table }) => printTable(table))}::text[])
+      ))
+      or (placed.scope = 'subject' and ${covers.some(({ subjects }) => subjects.length > 0)}::boolean)
+      or (placed.scope = 'rule' and placed.rule = any (${rules}::text[]))
+    )
+  )`
+}
+
+type Climbing = Cover & { readonly above: readonly Above[] }
+
+/** The row itself and the rows above it, as far as a hold may be on them. */
+export function coversOf(held: Climbing): readonly Cover[] {
+  return [held, ...held.above.flatMap((above) => coversOf(above))]
+}
+
 /** True if `condition` holds of the row at the end of a path that begins at `row`. */
 export function anyAbove(
   path: readonly Above[],
@@ -175,8 +199,12 @@ function anyOrder(condition: RawBuilder<unknown>): RawBuilder<boolean> {
 }
 
 /** A hold on a rule with phases is on each of them. */
+function orderedIds(rule: Rule): readonly string[] {
+  return [rule.id, writtenId(rule)]
+}
+
 function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): RawBuilder<unknown> {
-  const ids = [rule.id, writtenId(rule)]
+  const ids = orderedIds(rule)
   const spoken = rule.where === null ? sql`true` : matches(rule.where, table, row)
   return sql`placed.scope = 'rule' and placed.rule = any (${ids}::text[]) and ${spoken}`
 }

@@ -5,12 +5,13 @@ import { printTable } from '../base/names.ts'
 import { printPeriod } from '../policy/period.ts'
 import type { Archived } from './archived.ts'
 import type { Strategy } from '../policy/strategy.ts'
-import { planDigest, type Plan, type PlannedRule, type Remark } from './plan.ts'
+import { planDigest, type Plan, type PlannedRule, type PlannedWalk, type Remark } from './plan.ts'
 import { mostRows, refusalOf, type Judged } from './refuse.ts'
 
 export type Counted = Judged & {
   /** Rows due under the period that was approved; null if the rule keeps no less than that. */
   readonly formerlyDue: number | null
+  readonly walk: PlannedWalk
   readonly remarks: readonly Remark[]
   /** What stands in the archive of a rule that blocks; null for any other. */
   readonly archived: Archived | null
@@ -56,6 +57,7 @@ export function planRule(counted: Counted): PlannedRule {
     newestDueMonths: ageInMonths(census.dueDays?.newest, boundary.today),
     within: rule.within === null ? null : printPeriod(rule.within),
     overdue: census.overdue,
+    walk: counted.walk,
     limits: rule.limits,
     floors: census.floors,
     archive: archiveOf(counted),

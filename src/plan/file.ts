@@ -1,6 +1,7 @@
 /** The plan as a JSON file: snake_case like the policies, versioned, and read back with suspicion. */
 import { z } from 'zod'
 import { ConfigError, RefusedError } from '../base/errors.ts'
+import { WALKS } from '../policy/walk.ts'
 import { APPROVAL_STATES } from './approval.ts'
 import { REFERENCE_KINDS } from '../policy/policy.ts'
 import { planDigest, REFUSALS, type Plan } from './plan.ts'
@@ -71,6 +72,7 @@ const plannedRule = z.strictObject({
   newestDueMonths: count.nullable(),
   within: z.string().nullable(),
   overdue: z.strictObject({ rows: count, days: count }).nullable(),
+  walk: z.strictObject({ kind: z.enum(WALKS), why: z.string() }),
   limits: z.strictObject({
     maxRows: count,
     maxPercent: z.number(),

@@ -17,6 +17,7 @@ import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
 import { archiveRemarks, remarksOn } from './remarks.ts'
+import { chooseWalk } from './walk.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
 export type Stand =
@@ -85,7 +86,17 @@ async function planRules(
       ...setOffRemarks(fitted),
       ...archiveRemarks(fitted, archived),
     ]
-    const rule = planRule({ fitted, boundary, census, permission, formerlyDue, remarks, archived })
+    const walk = chooseWalk(fitted, stored.get(printTable(fitted.table)), census)
+    const rule = planRule({
+      fitted,
+      boundary,
+      census,
+      permission,
+      formerlyDue,
+      walk,
+      remarks,
+      archived,
+    })
     planned.push(rule)
     if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
   }

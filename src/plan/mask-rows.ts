@@ -10,16 +10,21 @@ export function anonymiseRows(
   keys: readonly Key[],
   nonce: Nonce,
 ): RawBuilder<unknown> {
-  const { table, key, masks } = governed
-  const row = { governed, alias: 'row' }
-  const written = masks.map(
-    (mask) => sql`${sql.id(mask.column.name)} = ${maskValue(mask, row, nonce)}`,
-  )
+  const { table, key } = governed
   return sql`
     update ${tableId(table)} as row
-    set ${sql.join(written)}
+    set ${maskedColumns(governed, nonce)}
     from ${keySet(key, keys)} as given
     where ${keyEquals(key, 'row', 'given')}`
+}
+
+/** What an update of `row` sets, every mask at once. */
+export function maskedColumns(governed: GovernedRule, nonce: Nonce): RawBuilder<unknown> {
+  const row = { governed, alias: 'row' }
+  const written = governed.masks.map(
+    (mask) => sql`${sql.id(mask.column.name)} = ${maskValue(mask, row, nonce)}`,
+  )
+  return sql.join(written)
 }
 
 /**

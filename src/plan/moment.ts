@@ -1,7 +1,7 @@
 /** What SQL says about one period start: its day, and whether it is past, open or implausible. */
 import { sql, type RawBuilder } from 'kysely'
 import type { Frame } from '../catalog/fitted.ts'
-import { bound, conjunction, disjunction } from '../db/governed.ts'
+import { bound, conjunction, disjunction, type TypeName } from '../db/governed.ts'
 import type { Rule } from '../policy/policy.ts'
 import type { Boundary, Range } from './boundary.ts'
 import { asInstant, asTextDay, epochRange, isOfVersion7, lowestUuid, YEAR_10000 } from './frame.ts'
@@ -86,6 +86,14 @@ export function dayOf(value: Value, frame: Frame, law: Law): RawBuilder<unknown>
     default:
       return frame satisfies never
   }
+}
+
+/** The values of the column itself between which starts are past; null where it is not them that compare. */
+export function pastValues(
+  frame: Frame,
+  boundary: Boundary,
+): (Range & { readonly type: TypeName }) | null {
+  return frame.kind === 'text' ? null : { ...rangeOf(frame, boundary), type: typeOf(frame) }
 }
 
 type Comparison = { readonly compared: Value; readonly from: Value; readonly before: Value }

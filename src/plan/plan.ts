@@ -1,6 +1,7 @@
 import { digestOf } from '../base/canonical.ts'
 import type { ApprovalState } from './approval.ts'
 import type { Limits } from '../policy/policy.ts'
+import type { WalkKind } from '../policy/walk.ts'
 import type { ChildRows, ReferenceRows } from './census-references.ts'
 import type { Verdict } from './census.ts'
 
@@ -62,6 +63,8 @@ export type PlannedRule = {
   readonly within: string | null
   /** Rows of which the rule is late, and days since the first of them was; null without `within`. */
   readonly overdue: { readonly rows: number; readonly days: number } | null
+  /** How a run goes through the table. */
+  readonly walk: PlannedWalk
   readonly limits: Limits
   /** Tables of which so many rows must stay, and how many the run would leave. */
   readonly floors: readonly PlannedFloor[]
@@ -88,6 +91,12 @@ export type PlannedFloor = {
   readonly table: string
   readonly keepAtLeast: number
   readonly left: number
+}
+
+export type PlannedWalk = {
+  readonly kind: WalkKind
+  /** For people: what spoke for it. */
+  readonly why: string
 }
 
 /** Something that is worth a look, and what could be done about it. */

@@ -148,6 +148,7 @@ function dueLines(rule: PlannedRule): readonly string[] {
           ? `${number(rows)} of ${child} go along`
           : `${number(rows)} of ${child} stay, and lose their link`,
       ),
+    `found by ${WALKED[rule.walk.kind]}: ${rule.walk.why}`,
   ]
 }
 
@@ -167,6 +168,12 @@ const MEANING: Readonly<Record<ReferenceKind, string>> = {
   detach: 'stay and lose the link',
   own_rule: 'refer to records whose period is over',
   block: 'refer to records whose period is over, and keep them',
+}
+
+const WALKED: Readonly<Record<PlannedRule['walk']['kind'], string>> = {
+  heap: 'a sweep of the heap',
+  index: 'a walk of the index',
+  key: 'a walk of the key',
 }
 
 /** Ages and no dates: enough to see a period that counts from the wrong column. */

@@ -117,10 +117,11 @@ export function setDigest(
     ),
     rules: asSet(
       rules.map((rule): Json => {
-        const { id, policy, title, register, schedule, batchRows, within, digest } = rule
+        const { id, policy, title, register, schedule, batchRows, walk, within, digest } = rule
         const running = {
           schedule: schedule && { ...schedule },
           batchRows,
+          ...(walk !== null && { walk }),
           ...(within !== null && { within: { ...within } }),
         }
         return { id, policy, title, register: register && { ...register }, ...running, digest }

@@ -9,6 +9,7 @@ import { field, readSchedule, readSentinels } from './fields.ts'
 import { StartDocument } from './document-start.ts'
 import { tableShapes } from './document-table.ts'
 import { PeriodText, Then } from './document-then.ts'
+import { WALKS } from './walk.ts'
 
 const Filter = field(readCondition, ConditionShape)
 const Days = z.array(z.string())
@@ -25,7 +26,11 @@ const Sentinels = mapping({
 const Mode = z.enum(['report', 'enforce'])
 
 const Batch = mapping({
-  rows: z.int().min(1).max(50_000).describe('Rows acted on in one transaction.'),
+  rows: z.int().min(1).max(50_000).optional().describe('Rows acted on in one transaction.'),
+  walk: z
+    .enum(WALKS)
+    .optional()
+    .describe('How a run goes through the table; as the plan finds best by default.'),
 })
 
 /** Keys that a policy sets for all of its rules, and a rule for itself. */
@@ -36,11 +41,13 @@ const shared = {
     .describe('Cron expression of five fields; none, the default, runs on demand only.'),
   schedule_timezone: Zone.optional().describe('Zone of the cron expression; UTC by default.'),
   limits: LimitsDocument.optional().describe('What a run may touch at most.'),
-  batch: Batch.optional().describe('How large one transaction is.'),
   evidence: z
     .enum(['rows', 'count'])
     .optional()
     .describe('What the journal can prove later: each row, or their number.'),
+  batch: Batch.optional().describe(
+    'How large one transaction is, and how a run goes through the table.',
+  ),
 }
 
 const inheritable = {

@@ -2,6 +2,7 @@ import type { Problem } from '../base/problem.ts'
 import { printTable, type TableName } from '../base/names.ts'
 import { columnsIn, type SqlExpression } from './sql-expression.ts'
 import type { Strategy } from './strategy.ts'
+import type { WalkKind } from './walk.ts'
 
 /**
  * The resolved policy set: defaults merged, names expanded, nothing optional left. A policy file as
@@ -86,11 +87,10 @@ export type Rule = {
   readonly schedule: Schedule | null
   readonly limits: Limits
   readonly batchRows: number
-  /**
-   * What the journal can prove later: each row, or only how many. Null: each row where an evidence key
-   * is at hand.
-   */
+  /** What the journal can prove: each row, or how many; null: each row if there is an evidence key. */
   readonly evidence: 'rows' | 'count' | null
+  /** How a run goes through the table; null: as the plan finds best. */
+  readonly walk: WalkKind | null
   /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */
   readonly plausibleFrom: string
   readonly sentinels: Sentinels

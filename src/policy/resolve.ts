@@ -49,6 +49,7 @@ export function resolveRule(
     limits: limitsOf(document, policy, faults),
     evidence: document.evidence ?? policy.defaults?.evidence ?? null,
     batchRows: document.batch?.rows ?? policy.defaults?.batch?.rows ?? PROGRAM_DEFAULTS.batchRows,
+    walk: document.batch?.walk ?? policy.defaults?.batch?.walk ?? null,
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),

@@ -159,6 +159,7 @@ async function daemonInside() {
     })
   const ready = hear('ready')
   const running = runDaemon({
+    connections: 2,
     db: connection.db,
     ask: async () => {},
     set: valueOf(await loadPolicies(site.env['RETENTIOND_POLICIES'] ?? '')),

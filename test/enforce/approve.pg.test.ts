@@ -55,6 +55,7 @@ function running(bed: Bed, governed: Governed) {
     log: silentLog,
     trigger: 'schedule',
     acceptClock: false,
+    connections: 1,
     holder: 'test',
     signal: new AbortController().signal,
   } as const

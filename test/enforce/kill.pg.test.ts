@@ -7,7 +7,7 @@ const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 20)
 const SEED = process.env['KILL_SEED'] ?? 'kill'
 
 /** A run sends about so many messages; a kill comes with one of them, or a little later. */
-const MESSAGES = 280
+const MESSAGES = 360
 const LATER_MS = 8
 
 let stage: CrashStage

@@ -138,6 +138,7 @@ test('each phase has an approval of its own, and the id of the rule stands for a
     log: silentLog,
     trigger: 'schedule',
     acceptClock: false,
+    connections: 1,
     holder: 'test',
     signal: new AbortController().signal,
   } as const

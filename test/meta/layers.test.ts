@@ -70,6 +70,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'remarks.ts',
     'render.ts',
     'stale.ts',
+    'walk.ts',
   ],
 }
 

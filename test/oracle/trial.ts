@@ -105,6 +105,7 @@ async function compare(trial: Trial): Promise<void> {
     trigger: 'manual',
     approval: plan.digest,
     acceptClock: false,
+    connections: 1,
     holder: 'oracle',
     signal: new AbortController().signal,
   })

@@ -43,6 +43,7 @@ function planned(
     census,
     permission,
     formerlyDue: null,
+    walk: plannedRule().walk,
     remarks: [],
     archived: null,
   })

@@ -61,7 +61,7 @@ test('a plan reads like this', () => {
   })
   expect(renderPlan(plan)).toMatchInlineSnapshot(`
     "Plan of 2026-11-22 10:00 UTC for database crm
-    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan f7646fd6b8dd
+    policies aaaaaaaaaaaa  catalog bbbbbbbbbbbb  plan 2146d8fae996
 
     RULE      TABLE            ACTION     KEEP            DUE  ALONG  SPARED    KEPT  NEVER
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
@@ -73,6 +73,7 @@ test('a plan reads like this', () => {
         before 2021-11-22
       1 200 due, the oldest started 5 years 1 month ago
       1 234 of crm.note go along
+      found by a sweep of the heap: 20 % of the rows are due: each of 400 pages is visited once
       30 due but spared: rows that stay still refer to them, or would have to go with them
       2 due but spared: they still decide about other records
       40 000 kept: their period runs
@@ -82,6 +83,7 @@ test('a plan reads like this', () => {
       crm.customer, every row: anonymise 10 years after the period started; today 2026-11-22, so due if
         it started before 2016-11-22
       2 000 000 due, the oldest started 10 years ago, the median 9 years 11 months, the newest 1 year
+      found by a sweep of the heap: 20 % of the rows are due: each of 400 pages is visited once
       400 kept: their period runs
       4 never expire: no related row says when their period starts
       3 never expire: their period start is not plausible

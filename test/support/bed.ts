@@ -4,7 +4,7 @@ import { expect, test as base } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
-import { keeperNeeds, needsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
+import { keeperNeeds, grantsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
 import { archivesNamed, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
 import { connect, type Connection } from '../../src/db/connect.ts'
@@ -24,6 +24,8 @@ import { prepare, valueOf, type Prepared } from '../../src/plan/prepare.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
 import type { PseudonymKey } from '../../src/policy/pseudonym-key.ts'
 import type { PolicySet } from '../../src/policy/policy.ts'
+import { WALKS } from '../../src/policy/walk.ts'
+import type { FittedRule } from '../../src/catalog/fitted.ts'
 import { loadGrammar } from '../../src/policy/sql-grammar.ts'
 import { pseudonymKey } from './builders.ts'
 import { openTestDatabase, type TestDatabase } from './database.ts'
@@ -119,12 +121,13 @@ class OpenBed implements Bed {
     const catalog = await inspectCatalog(this.connection.db, tablesNamed(set), archivesNamed(set))
     const fitted = valueOf(fitWithoutRights(set, catalog, key))
     const grants = renderGrants(
-      fitted.flatMap((rule) => needsOf(rule, true)),
+      fitted.flatMap((rule) => grantsOf(rule, true)),
       this.roles.daemon,
     )
     await this.run(grants)
     await this.run(renderGrants(fitted.flatMap(keeperNeeds), this.roles.keeper))
-    this.#governed = { ...(await prepare(this.connection.db, set, key)), set }
+    const prepared = await prepare(this.connection.db, set, key)
+    this.#governed = { ...prepared, rules: prepared.rules.map(walked), set }
     await this.watch()
     return this.#governed
   }
@@ -156,6 +159,7 @@ class OpenBed implements Bed {
       trigger: 'manual',
       approval: plan.digest,
       acceptClock: false,
+      connections: 1,
       holder: `test ${randomUUID()}`,
       signal: new AbortController().signal,
       ...overrides,
@@ -251,6 +255,14 @@ class OpenBed implements Bed {
     const leases = await this.rows('select holder from retentiond.lease where holder is not null')
     expect(leases).toEqual([])
   }
+}
+
+/** `TEST_WALK=heap` sends every rule that names no walk of its own through the heap, small as the tables are. */
+function walked(fitted: FittedRule): FittedRule {
+  const told = WALKS.find((walk) => walk === process.env['TEST_WALK']) ?? null
+  const { rule, start } = fitted
+  const walk = told === 'index' && start.kind !== 'column' ? 'heap' : told
+  return { ...fitted, rule: { ...rule, walk: rule.walk ?? walk } }
 }
 
 function newSigner(): Signer {

@@ -19,7 +19,8 @@ export function daemonCommand(context: CliContext): Command {
       const config = context.config()
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(config.entryKeyFile))
-      await using connection = openWhenAsked(context, set, { max: 3 })
+      // One more, for health: a run may have all of its own at work.
+      await using connection = openWhenAsked(context, set, { max: config.connections + 1 })
       await runDaemon({
         db: connection.db,
         ask: connection.ask,
@@ -43,6 +44,7 @@ export function daemonCommand(context: CliContext): Command {
         log: context.log(),
         listen: config.listen,
         powerfulRole: config.powerfulRole,
+        connections: config.connections,
         signal: context.stopSignal(),
       })
       context.log().info({}, 'stopped')

@@ -54,7 +54,8 @@ export function enforceCommand(context: CliContext): Command {
       const set = await loadConfigured(context)
       const signer = await readKeyFile(required(context.config().entryKeyFile))
       const approved = options.plan === undefined ? null : await readPlan(options.plan)
-      await using connection = await openGoverned(context, set)
+      const { connections } = context.config()
+      await using connection = await openGoverned(context, set, { max: connections })
       const { db } = connection
       await checkMigrated(db)
       const { powers, ...prepared } = await prepare(db, set, await pseudonymKey(context))
@@ -71,6 +72,7 @@ export function enforceCommand(context: CliContext): Command {
         trigger: 'manual',
         acceptClock: options.acceptClock ?? false,
         holder: `enforce on ${hostname()}, process ${process.pid}`,
+        connections,
         signal: context.stopSignal(),
         evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(

@@ -5,7 +5,7 @@ import { RefusedError } from '../../base/errors.ts'
 import { missingArchives } from '../../catalog/fit-archive.ts'
 import { fitWithoutRights } from '../../catalog/fit.ts'
 import { inspectDatabase } from '../../catalog/inspect.ts'
-import { keeperNeeds, needsOf, renderGrants } from '../../catalog/needs.ts'
+import { keeperNeeds, grantsOf, renderGrants } from '../../catalog/needs.ts'
 import { inspectFor } from '../../catalog/pinned.ts'
 import { migrate } from '../../db/migrate.ts'
 import { renderRoleGrants } from '../../db/roles.ts'
@@ -49,7 +49,7 @@ export function grantsCommand(context: CliContext): Command {
       const archives = missingArchives(set, catalog)
       if (archives !== '') context.out(archives)
       const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
-      const needs = fitted.flatMap((rule) => needsOf(rule, rule.rule.mode === 'enforce'))
+      const needs = fitted.flatMap((rule) => grantsOf(rule, rule.rule.mode === 'enforce'))
       context.out(
         [
           renderRoleGrants(roles, {

@@ -1,0 +1,193 @@
+/**
+ * A batch of a rule that asks nothing but the row itself: locking, deciding and acting are one
+ * statement, since PostgreSQL locks each row before it acts on it, and asks the predicate again of a
+ * row that changed meanwhile. It cannot do that for what stands in other rows, so those rules take
+ * the steps of batch.ts, and so does everything that a hold might cover.
+ *
+ * One statement waits for rows that the application has locked, but for a moment only: then the
+ * batch is rolled back, and the stretch is left to the steps of batch.ts, which leave such rows out.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import { sql, type RawBuilder, type Transaction } from 'kysely'
+import { closedBy } from '../catalog/chain.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import { keyArray, tableId } from '../db/governed.ts'
+import type { OwnTables } from '../db/schema.ts'
+import { SQLSTATE, saysRowRefused, sqlstateOf } from '../db/sqlstate.ts'
+import { anyOrderOpen, coversOf } from '../hold/held.ts'
+import { viewOf } from '../plan/due.ts'
+import { isActionable } from '../plan/hindrance.ts'
+import { isUnmasked, type Nonce } from '../plan/mask.ts'
+import { maskedColumns } from '../plan/mask-rows.ts'
+import {
+  beginBatch,
+  charge,
+  inBatch,
+  journal,
+  newTrace,
+  type BatchOrder,
+  type BatchTools,
+  type Trace,
+} from './batch.ts'
+import { proveFloors, refuseUnmasked } from './prove.ts'
+import { proveShape } from './shape.ts'
+import { purgeStretch } from './statements.ts'
+import { within, type Stretch } from './stretch.ts'
+
+export type FoldResult =
+  | { readonly kind: 'done'; readonly rows: number }
+  /** Nothing happened: the stretch is for the steps of batch.ts. `rows` were too many, or null. */
+  | { readonly kind: 'unfit'; readonly rows: number | null }
+
+/** How long one statement waits for a row: somebody may wait for those that it has locked already. */
+const ROW_WAIT_MS = 50
+
+/** What the rest of the batch waits for locks, as in `closeShapes`: the head of the journal. */
+const HEAD_WAIT_MS = 800
+
+/** True of a rule under which nothing but the row itself says whether it may be acted on. */
+export function canFold(fitted: FittedRule): boolean {
+  const { rule, start, rivals, superseding, held, masks } = fitted
+  const others = [...rivals, ...superseding]
+  const reads = [
+    fitted.children,
+    fitted.together,
+    fitted.detached,
+    fitted.blockers,
+    fitted.readers,
+    fitted.holding,
+    fitted.triggers,
+    fitted.closed,
+    closedBy(start),
+    held.flatMap((each) => coversOf(each).flatMap(({ sources }) => sources)),
+  ]
+  return (
+    start.kind === 'column' &&
+    others.every((other) => other.start.kind === 'column') &&
+    reads.every((read) => read.length === 0) &&
+    (rule.action.kind === 'purge' || (rule.action.kind === 'anonymise' && masks.length > 0))
+  )
+}
+
+/** Rolls a batch back that one statement cannot do; never leaves this file. */
+class Unfit extends Error {
+  readonly rows: number | null
+
+  constructor(rows: number | null) {
+    super('the stretch is not for one statement')
+    this.rows = rows
+  }
+}
+
+/** Acts on a whole stretch and journals it: both are committed, or neither is. */
+export async function foldStretch(
+  tools: BatchTools,
+  order: BatchOrder,
+  stretch: Stretch,
+  limit: number,
+): Promise<FoldResult> {
+  const trace = newTrace()
+  try {
+    return await inBatch(tools, order, trace, async (trx) => {
+      await beginBatch(trx, tools, order)
+      const before = await prelude(trx, order)
+      const nonce = randomBytes(32).toString('hex')
+      const rows = await actAtOnce(trx, order, { stretch, nonce, ...before })
+      if (rows > limit) throw new Unfit(rows)
+      await tools.onStep('rows')
+      await tools.onStep('related')
+      await proveShape(trx, order)
+      await tools.onStep('catalog')
+      await tools.onStep('decided')
+      return rows === 0 ? { kind: 'done', rows } : conclude(trx, tools, order, { rows, trace })
+    })
+  } catch (error) {
+    if (error instanceof Unfit) return { kind: 'unfit', rows: error.rows }
+    // A row that a constraint keeps: the steps of batch.ts find out which.
+    if (saysRowRefused(error)) return { kind: 'unfit', rows: null }
+    throw error
+  }
+}
+
+type Prelude = { readonly size: string }
+
+/** A hold that is open might cover a row: whether it does is decided step by step. */
+async function prelude(trx: Transaction<OwnTables>, { fitted }: BatchOrder): Promise<Prelude> {
+  const { rows } = await sql<{ held: boolean; size: string }>`
+    select
+      set_config('lock_timeout', ${String(ROW_WAIT_MS)}::text, true),
+      ${anyOrderOpen(fitted.held)} as held,
+      (select size::text from retentiond.head) as size`.execute(trx)
+  const [row] = rows
+  if (row === undefined || row.held) throw new Unfit(null)
+  return row
+}
+
+type Acting = Prelude & { readonly stretch: Stretch; readonly nonce: Nonce }
+
+async function actAtOnce(
+  trx: Transaction<OwnTables>,
+  order: BatchOrder,
+  acting: Acting,
+): Promise<number> {
+  const { fitted, boundary, marked } = order
+  try {
+    if (fitted.rule.action.kind === 'purge') {
+      const { rows } = await purgeStretch(fitted, boundary, acting.stretch, marked).execute(trx)
+      return Number(rows[0]?.rows)
+    }
+    const { rows } = await anonymiseStretch(order, acting).execute(trx)
+    if (rows[0]?.unmasked !== '0') refuseUnmasked(fitted, rows[0]?.unmasked ?? '?')
+    return Number(rows[0]?.rows)
+  } catch (error) {
+    if (sqlstateOf(error) === SQLSTATE.lockNotAvailable) throw new Unfit(null)
+    throw error
+  }
+}
+
+/**
+ * THE statement that overwrites where a rule asks nothing but the row itself. What it returns is what
+ * it wrote: no trigger fires that could change it. The markers name the size of the journal when the
+ * batch began: its entry has that number, or a later one if another connection was faster.
+ */
+function anonymiseStretch(
+  { fitted, boundary }: BatchOrder,
+  { stretch, nonce, size }: Acting,
+): RawBuilder<{ rows: string; unmasked: string }> {
+  const { table, key, rule, maskDigest } = fitted
+  return sql`
+    with done as (
+      update ${tableId(stretch.part)} as row
+      set ${maskedColumns(fitted, nonce)}
+      where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary))}
+      returning
+        ${keyArray(key, 'row')} as key,
+        ${isUnmasked({ governed: fitted, alias: 'row' }, nonce)} as unmasked
+    ),
+    marked as (
+      insert into retentiond.anonymised (table_oid, key, rule, mask_digest, seq)
+      select ${table.oid}::oid, key, ${rule.id}, ${maskDigest}, ${size}::bigint
+      from done
+      on conflict (table_oid, rule, key)
+      do update set mask_digest = excluded.mask_digest, seq = excluded.seq
+    )
+    select count(*)::text as rows, count(*) filter (where unmasked)::text as unmasked from done`
+}
+
+async function conclude(
+  trx: Transaction<OwnTables>,
+  tools: BatchTools,
+  order: BatchOrder,
+  { rows, trace }: { readonly rows: number; readonly trace: Trace },
+): Promise<FoldResult> {
+  charge(order, trace, rows)
+  await tools.onStep('acted')
+  await sql`set constraints all immediate`.execute(trx)
+  await proveFloors(trx, order.fitted)
+  await sql`select set_config('lock_timeout', ${String(HEAD_WAIT_MS)}::text, true)`.execute(trx)
+  await tools.onStep('checked')
+  const counted = { evidence: { alg: 'count' }, children: [], tokens: null } as const
+  await journal({ trx, tools, order, trace }, { id: randomUUID(), rows, ...counted })
+  await tools.onStep('journalled')
+  return { kind: 'done', rows }
+}
