@@ -98,9 +98,27 @@ function withReferences(
       return withReferences(tables, [...rules, plainRule(walked.needs, rules.length)], mayGoAlong)
     }
     for (const table of walked.along) claimed.add(table)
-    made.push({ ...rule, ...walked })
+    made.push({ ...rule, ...walked, start: withoutOthers(tables, rule.start, walked.along) })
   }
   return made
+}
+
+/**
+ * Without events that go along with one record and count for another: a plan tells less of them than
+ * the run does, whose later passes find that the other record is done.
+ */
+function withoutOthers(tables: Tables, start: Start, along: readonly number[]): Start {
+  if (start.kind === 'column') return start
+  const isKey = (table: number, link: number): boolean =>
+    tables[table]?.links[link]?.foreignKey ?? false
+  const events = start.events.filter(({ table, way }) => {
+    const isAlong = along.includes(table) || ('middle' in way && along.includes(way.middle))
+    if (!isAlong) return true
+    if (way.kind === 'link') return isKey(table, way.link)
+    return way.kind === 'through' && isKey(table, way.link) && isKey(way.middle, way.above)
+  })
+  if (events.length === 0 && start.own.length === 0) return { kind: 'column', column: 0 }
+  return { ...start, events }
 }
 
 type Walk = { readonly mayGoAlong: readonly boolean[]; readonly claimed: ReadonlySet<number> }
