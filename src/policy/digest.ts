@@ -1,5 +1,6 @@
 import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
+import { PROGRAM_PACE, type Pace } from './pace.ts'
 import type {
   Action,
   Condition,
@@ -117,12 +118,14 @@ export function setDigest(
     ),
     rules: asSet(
       rules.map((rule): Json => {
-        const { id, policy, title, register, schedule, batchRows, walk, within, digest } = rule
+        const { id, policy, title, register, schedule, batchRows, walk, pace, within, digest } =
+          rule
         const running = {
           schedule: schedule && { ...schedule },
           batchRows,
           ...(walk !== null && { walk }),
           ...(within !== null && { within: { ...within } }),
+          ...paceJson(pace),
         }
         return { id, policy, title, register: register && { ...register }, ...running, digest }
       }),
@@ -133,6 +136,14 @@ export function setDigest(
 
 function pinJson({ name, systemIdentifier }: DatabasePin): Json {
   return { name, systemIdentifier }
+}
+
+/** What is at the program's pace has none of its own, so that an older set keeps its digest. */
+function paceJson(pace: Pace): Readonly<Record<string, Json>> {
+  const values = ({ window, pauseWhen, ...rest }: Pace): Json => {
+    return { ...rest, window: window && { ...window }, pauseWhen: { ...pauseWhen } }
+  }
+  return canonical(values(pace)) === canonical(values(PROGRAM_PACE)) ? {} : { pace: values(pace) }
 }
 
 /** What has to have a rule: an exemption that is added must show in what a person approves. */

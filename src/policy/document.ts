@@ -3,6 +3,7 @@ import { ConditionShape, readCondition } from './condition.ts'
 import { CoverageDocument } from './document-coverage.ts'
 import { DatabaseDocument, FloorDocument, LimitsDocument } from './document-guards.ts'
 import { HoldSourceDocument, Subject } from './document-holds.ts'
+import { PaceDocument } from './document-pace.ts'
 import { Day, Id, Table, Text, Zone, mapping } from './document-parts.ts'
 import { Logical, References } from './document-references.ts'
 import { field, readSchedule, readSentinels } from './fields.ts'
@@ -48,6 +49,7 @@ const shared = {
   batch: Batch.optional().describe(
     'How large one transaction is, and how a run goes through the table.',
   ),
+  pace: PaceDocument.optional().describe('How fast it acts, when, and what makes it wait.'),
 }
 
 const inheritable = {

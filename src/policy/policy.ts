@@ -1,5 +1,6 @@
 import type { Problem } from '../base/problem.ts'
 import { printTable, type TableName } from '../base/names.ts'
+import type { Pace } from './pace.ts'
 import { columnsIn, type SqlExpression } from './sql-expression.ts'
 import type { Strategy } from './strategy.ts'
 import type { WalkKind } from './walk.ts'
@@ -91,6 +92,7 @@ export type Rule = {
   readonly evidence: 'rows' | 'count' | null
   /** How a run goes through the table; null: as the plan finds best. */
   readonly walk: WalkKind | null
+  readonly pace: Pace
   /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */
   readonly plausibleFrom: string
   readonly sentinels: Sentinels

@@ -2,6 +2,7 @@ import type { Problem } from '../base/problem.ts'
 import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
+import { resolvePace } from './resolve-pace.ts'
 import { resolveStart } from './resolve-start.ts'
 import { placedAt, stepsOf, type Acting } from './resolve-then.ts'
 import type { Condition, Limits, Rule, RuleSource, Schedule, Sentinels } from './policy.ts'
@@ -50,6 +51,14 @@ export function resolveRule(
     evidence: document.evidence ?? policy.defaults?.evidence ?? null,
     batchRows: document.batch?.rows ?? policy.defaults?.batch?.rows ?? PROGRAM_DEFAULTS.batchRows,
     walk: document.batch?.walk ?? policy.defaults?.batch?.walk ?? null,
+    pace: resolvePace(
+      {
+        own: document.pace,
+        defaults: policy.defaults?.pace,
+        zone: document.timezone ?? policy.timezone,
+      },
+      faults,
+    ),
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),

@@ -35,8 +35,14 @@ function acting(text: string): string {
     // Of another name than the one that an example is pinned to.
     database: undefined,
     defaults: { ...defaults, mode: 'enforce', limits: { max_rows: 1_000_000, max_percent: 100 } },
-    rules: document.rules.map((rule) => ({ ...rule, mode: 'enforce', limits: undefined })),
+    rules: document.rules.map(actingRule),
   })
+}
+
+/** Tests run at any time of the day: a window is not what they are about. */
+function actingRule(rule: Record<string, unknown>): Record<string, unknown> {
+  const pace = { ...(rule['pace'] as object | undefined), window: undefined }
+  return { ...rule, mode: 'enforce', limits: undefined, pace }
 }
 
 /** Every row of the application by its table and primary key. */

@@ -82,7 +82,7 @@ function fitted(rule: Rule) {
   return { rule, rivals: [] }
 }
 
-test.for(['schedule: 0 3 * * *', 'batch: { rows: 10 }'])(
+test.for(['schedule: 0 3 * * *', 'batch: { rows: 10 }', 'pace: { share: 20 }'])(
   'how a rule runs is of the digest of the set and not of the rule: %s',
   (key) => {
     const yaml = (more: string): string =>

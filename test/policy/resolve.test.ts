@@ -79,6 +79,39 @@ test('what a rule says itself wins', () => {
   })
 })
 
+test('the pace of a rule is merged key by key with that of its policy and of the program', () => {
+  const [rule] = parsed(`${header.replace(
+    'rules:',
+    '  pace: { share: 20, rows_per_second: 900, pause_when: { replica_lag: 1 minute } }\nrules:',
+  )}  - id: a
+    table: t.a
+    start: at
+    keep: 1 year
+    then: purge
+    timezone: Europe/Rome
+    pace:
+      share: 30
+      max_duration: 2 hours
+      window: { from: '22:00', to: '06:30' }
+      pause_when: { slot_wal: 500 MB }
+`).rules
+
+  expect(rule?.pace).toEqual({
+    rowsPerSecond: 900,
+    share: 30,
+    maxDurationMs: 7_200_000,
+    window: { from: 1320, to: 390, zone: 'Europe/Rome' },
+    pauseWhen: {
+      replicaLagMs: 60_000,
+      slotWalBytes: 500 * 1024 ** 2,
+      lockWaiters: 10,
+      batchMs: 5000,
+      deadPercent: 60,
+      explicit: ['replicaLagMs', 'slotWalBytes'],
+    },
+  })
+})
+
 test('an event that starts a period is read with its links, its filter and its substitute', () => {
   const start = `{ latest: crm.contract.ended_on, by: { customer_id: id }, open: { state: open },
       none: { use: created_at }, timezone: UTC, via: crm.parent }`
