@@ -74,6 +74,22 @@ export function isOpenAt(window: Window | null, at: Date): boolean {
     : minute >= window.from || minute < window.to
 }
 
+/** Milliseconds until the window opens next, by the wall clock of its zone; 0 if it is open. */
+export function untilOpenMs(window: Window, at: Date): number {
+  if (isOpenAt(window, at)) return 0
+  const local = DateTime.fromJSDate(at, { zone: window.zone })
+  const opens = (day: DateTime): DateTime =>
+    day.set({
+      hour: Math.floor(window.from / 60),
+      minute: window.from % 60,
+      second: 0,
+      millisecond: 0,
+    })
+  const today = opens(local)
+  const next = today > local ? today : opens(local.plus({ days: 1 }))
+  return next.toMillis() - at.getTime()
+}
+
 /** Pauses of one cause, in a row: one second, two, four, … up to half a minute. */
 export function pauseMs(inARow: number): number {
   return Math.min(30_000, 1000 * 2 ** Math.min(inARow, 5))

@@ -7,6 +7,7 @@ import {
   nextRows,
   restMs,
   sufferingFrom,
+  untilOpenMs,
   type Cause,
   type Vitals,
 } from '../../src/enforce/pace.ts'
@@ -115,6 +116,18 @@ test('a window is open from its first minute to the last before its end, on the 
     false,
   )
   expect(isOpenAt(null, new Date())).toBe(true)
+})
+
+test('a closed window opens at its next beginning, also over the change to summer time', () => {
+  const night = { from: 22 * 60, to: 6 * 60, zone: 'Europe/Paris' }
+  const skipped = { from: 2 * 60 + 30, to: 4 * 60, zone: 'Europe/Paris' }
+
+  expect(untilOpenMs(night, new Date('2026-07-14T04:00:00Z'))).toBe(16 * 3_600_000)
+  expect(untilOpenMs(night, new Date('2026-07-14T21:00:00Z'))).toBe(0)
+  // On 2026-03-29 there is no half past two: the window opens as the hour that follows begins.
+  const ms = untilOpenMs(skipped, new Date('2026-03-28T12:00:00Z'))
+  expect(isOpenAt(skipped, new Date(Date.parse('2026-03-28T12:00:00Z') + ms))).toBe(true)
+  expect(ms).toBeLessThan(14 * 3_600_000)
 })
 
 /** A pacer whose sleep moves its clock, on a server that does as it is told. */
