@@ -54,7 +54,7 @@ version: 1
 policy: bench
 owner: DPO
 timezone: Europe/Paris
-defaults: { mode: enforce, limits: { max_rows: 100000000, max_percent: 100 }${batch} }
+defaults: { mode: enforce, limits: { max_rows: 100000000, max_percent: 100 }${batch}, pace: { share: 100, pause_when: { dead_percent: 100 } } }
 rules:${RULES[rule]}
 `
 }

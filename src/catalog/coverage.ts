@@ -1,6 +1,7 @@
 import { printTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
-import type { Coverage, PolicySet } from '../policy/policy.ts'
+import type { Coverage } from '../policy/coverage.ts'
+import type { PolicySet } from '../policy/policy.ts'
 import { tablesNamed } from './fit.ts'
 
 /** What the coverage of the policies is held against. */

@@ -1,4 +1,5 @@
 import type { RunResult } from '../enforce/run.ts'
+import type { Cause } from '../enforce/pace.ts'
 import type { RuleOutcome } from '../enforce/rule.ts'
 
 /** What a run did, for people. `head` is the journal's after it, as `journal verify --expect` takes it. */
@@ -15,14 +16,41 @@ export function renderRun(result: RunResult, head: string): string {
   return [`run ${result.run}: ${result.outcome}`, ...lines, `journal ${head}`, ''].join('\n')
 }
 
+/** Why rows are left, for each cause that ends a rule. */
+const ENDED: Readonly<Record<Cause, string>> = {
+  window: 'its window has closed',
+  max_duration: 'its time was over',
+  replica_lag: 'a replica stayed behind',
+  replicas_hidden: 'the role may not see how far the replicas are',
+  slot_wal: 'a replication slot retains too much log',
+  lock_waiters: 'too many sessions waited for locks',
+  archiver: 'the server cannot archive its log',
+  dead_rows: 'autovacuum has to come first',
+  slow_batch: 'batches took too long',
+}
+
+function whyLeft({ ended }: RuleOutcome, stopped: boolean): string {
+  if (stopped) return ' for the next run'
+  if (ended !== null) return ` for the next run: ${ENDED[ended]}`
+  return ': locked by others, or refused by a constraint'
+}
+
 function ruleText(rule: RuleOutcome, stopped: boolean): string {
-  const why = stopped ? 'for the next run' : 'locked by others, or refused by a constraint'
   return [
     `${rule.rule}: ${rowCount(rule.rows)}`,
     ...(rule.childRows > 0 ? [`${rowCount(rule.childRows)} along`] : []),
-    ...(rule.left > 0 ? [`${rule.left} left${stopped ? '' : ':'} ${why}`] : []),
+    ...(rule.left > 0 ? [`${rule.left} left${whyLeft(rule, stopped)}`] : []),
+    ...pausesText(rule),
     ...(rule.error === null ? [] : [`stopped: ${rule.error.message}`]),
   ].join(', ')
+}
+
+function pausesText({ pauses }: RuleOutcome): readonly string[] {
+  const causes = Object.entries(pauses).filter(
+    ([cause]) => cause !== 'window' && cause !== 'max_duration',
+  )
+  if (causes.length === 0) return []
+  return [`paused: ${causes.map(([cause, times]) => `${cause} ${times}`).join(', ')}`]
 }
 
 function overdueText({ rule, before, after, days }: RunResult['overdue'][number]): string {

@@ -9,7 +9,9 @@ import { sleep } from '../base/sleep.ts'
 import type { Power } from '../catalog/inspect-role.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
+import { untilOpenMs } from '../enforce/pace.ts'
 import { enforceNow } from '../enforce/requests.ts'
+import type { RunResult } from '../enforce/run.ts'
 import { approvals } from '../enforce/standing.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
 import type { Checkpointer } from '../journal/checkpointer.ts'
@@ -79,7 +81,10 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await logPlan(options, state)
   await using scheduler = openScheduler(
     set.rules,
-    async (ids) => runScheduled(options, state, ids),
+    async (ids) => {
+      const result = await runScheduled(options, state, ids)
+      for (const { id, ms } of resuming(options, result)) scheduler.later([id], ms)
+    },
     options.setAlarm,
   )
   await using alive = openPulse(options, state)
@@ -181,12 +186,12 @@ async function runScheduled(
   options: DaemonOptions,
   state: State,
   ids: ReadonlySet<string>,
-): Promise<void> {
+): Promise<RunResult | null> {
   const { db, set, signer, pseudonyms, clock, log, signal } = options
-  if (signal.aborted) return
+  if (signal.aborted) return null
   if (!state.journal) {
     log.error({ rules: [...ids] }, 'not run: the journal is not sound; enforcement stays off')
-    return
+    return null
   }
   try {
     const { catalog, rules, findings, powers } = await prepare(db, set, pseudonyms)
@@ -215,9 +220,26 @@ async function runScheduled(
     // The one thing to keep where nobody of the database can write: the log is shipped away.
     log.info({ journal: printTreeHead(await treeHead(db)) }, 'journal head')
     if (result.error !== null) logFailure(log, state, result.error)
+    return result
   } catch (error) {
     logFailure(log, state, error)
+    return null
   }
+}
+
+/** Rules whose window closed on them go on when it opens again, whatever their schedule. */
+function resuming(
+  { set, clock, log }: DaemonOptions,
+  result: RunResult | null,
+): readonly { readonly id: string; readonly ms: number }[] {
+  const ended = (result?.rules ?? []).filter((rule) => rule.ended === 'window' && rule.left > 0)
+  return ended.flatMap(({ rule: id }) => {
+    const window = set.rules.find((rule) => rule.id === id)?.pace.window ?? null
+    if (window === null) return []
+    const ms = untilOpenMs(window, clock.now())
+    log.info({ rule: id, minutes: Math.round(ms / 60_000) }, 'goes on when its window opens')
+    return [{ id, ms }]
+  })
 }
 
 function logFailure(log: Log, state: State, error: unknown): void {

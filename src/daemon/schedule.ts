@@ -5,6 +5,8 @@ import type { Rule, Schedule } from '../policy/policy.ts'
 export interface Scheduler extends AsyncDisposable {
   /** When each schedule comes next, for the log. */
   readonly next: readonly { readonly rules: readonly string[]; readonly at: string | null }[]
+  /** Asks for one more run of these rules after so many milliseconds, beside their schedules. */
+  later(ids: readonly string[], ms: number): void
 }
 
 /** One schedule that calls `wake` when its time has come, until it is stopped. */
@@ -27,9 +29,18 @@ export function openScheduler(
     ids,
     alarm: setAlarm(schedule, () => queue.ask(ids)),
   }))
+  const timers = new Set<NodeJS.Timeout>()
   return {
     next: alarms.map(({ ids, alarm }) => ({ rules: ids, at: alarm.next })),
+    later: (ids, ms) => {
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        queue.ask(ids)
+      }, ms)
+      timers.add(timer)
+    },
     [Symbol.asyncDispose]: async () => {
+      for (const timer of timers) clearTimeout(timer)
       for (const { alarm } of alarms) await alarm.stop()
       await queue.idle()
     },

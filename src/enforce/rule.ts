@@ -1,5 +1,4 @@
 /** One rule of a run: stretch after stretch until a pass over the whole table finds nothing to do. */
-import { setTimeout as pause } from 'node:timers/promises'
 import { sql } from 'kysely'
 import {
   DatabaseError,
@@ -7,6 +6,7 @@ import {
   RetentionError,
   TransientDatabaseError,
 } from '../base/errors.ts'
+import { sleep } from '../base/sleep.ts'
 import { tableId } from '../db/governed.ts'
 import { classify } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
@@ -23,6 +23,9 @@ import {
 } from './batch.ts'
 import { Budget } from './budget.ts'
 import { canFold, foldStretch } from './fold.ts'
+import type { Cause } from './pace.ts'
+import { PacedRule } from './paced.ts'
+import type { Pauses } from './pacer.ts'
 import { canShare } from './share.ts'
 import type { Cursor, Place, Stretch } from './stretch.ts'
 import { Turns } from './turns.ts'
@@ -39,6 +42,10 @@ export type RuleOutcome = {
   /** Due rows that are left although nothing but another session's lock or a refusal keeps them. */
   readonly left: number
   readonly batches: number
+  /** What of its pace ended this rule before it was done; null if nothing did. */
+  readonly ended: Cause | null
+  /** How often it paused, by cause. */
+  readonly pauses: Pauses
   /** What ended this rule early, the others going on; null if nothing did. */
   readonly error: Error | null
 }
@@ -78,12 +85,15 @@ type Tally = { rows: number; childRows: number; batches: number; refusedRows: nu
 export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<RuleOutcome> {
   const tally: Tally = { rows: 0, childRows: 0, batches: 0, refusedRows: 0 }
   const rule = order.fitted.rule.id
+  const turns = new Turns(tools)
+  const paced = new PacedRule(tools, order, turns)
   try {
-    const left = await passes(tools, order, tally)
-    return { rule, ...tally, left, error: null }
+    await paced.begin()
+    const left = await passes({ ...tools, signal: paced.signal }, { ...order, paced, turns }, tally)
+    return { rule, ...tally, left, ended: paced.ended, pauses: paced.pauses, error: null }
   } catch (error) {
     if (!endsRuleOnly(error)) throw error
-    return { rule, ...tally, left: 0, error }
+    return { rule, ...tally, left: 0, ended: paced.ended, pauses: paced.pauses, error }
   }
 }
 
@@ -96,13 +106,15 @@ function endsRuleOnly(error: unknown): error is Error {
   )
 }
 
+/** How a rule is carried out: its pace, and the turns that its connections take. */
+type PacedOrder = RuleOrder & { readonly paced: PacedRule; readonly turns: Turns }
+
 /**
  * Pass after pass until nothing is left, or nothing goes any more; returns how many rows are left.
  * What moved behind the first pass, was locked, or was freed by it is found by the count over the
  * whole table that ends each pass, and gone for by the next.
  */
-async function passes(tools: RuleTools, order: RuleOrder, tally: Tally): Promise<number> {
-  const turns = new Turns(tools)
+async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promise<number> {
   const budget = new Budget(order.rowsAllowed)
   const marked = await isMarked(tools, order)
   let left = order.due
@@ -111,7 +123,7 @@ async function passes(tools: RuleTools, order: RuleOrder, tally: Tally): Promise
     tally.refusedRows = 0
     // A few that are left are looked for all at once: by a statement that leaves locked rows out.
     const walk = number > 1 && left <= order.batchRows ? 'key' : order.walk
-    const rows = { ...order, walk, budget, marked, turns }
+    const rows = { ...order, walk, budget, marked }
     await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
     left = await countActionable(tools, order)
     if (left === 0 || tally.rows === before) return left
@@ -125,6 +137,7 @@ type SweepOrder = BatchOrder & {
   readonly connections: number
   readonly walk: WalkKind
   readonly turns: Turns
+  readonly paced: PacedRule
 }
 
 /** One way through the table, on as many connections as may share it; the first failure ends all. */
@@ -172,8 +185,10 @@ async function actAtOnce(
   order: SweepOrder,
   { stretch, tally }: Work,
 ): Promise<number | null> {
-  const result = await persist(tools, order.turns, async () =>
-    foldStretch(tools, order, stretch, order.batchRows),
+  const { paced, turns } = order
+  const result = await paced.batch(
+    async () => persist(tools, turns, async () => foldStretch(tools, order, stretch, paced.rows)),
+    (folded) => (folded.kind === 'unfit' ? 0 : folded.rows),
   )
   if (result.kind === 'unfit') return null
   record(tools, order, tally, { rows: result.rows, children: [] })
@@ -188,11 +203,13 @@ async function actInBatches(
 ): Promise<number> {
   let met = 0
   let cursor: Cursor | null = null
-  let limit = order.batchRows
+  const { paced, turns } = order
+  let limit = paced.rows
   while (!tools.signal.aborted) {
     const place: Place = { stretch, cursor, limit }
-    const result: BatchResult = await persist(tools, order.turns, async () =>
-      actOnStretch(tools, order, place),
+    const result: BatchResult = await paced.batch(
+      async () => persist(tools, turns, async () => actOnStretch(tools, order, place)),
+      rowsOf,
     )
     if (result.kind === 'row refused') {
       // Halved until the row is alone; then it is spared and the rest goes on.
@@ -202,16 +219,22 @@ async function actInBatches(
       }
       tally.refusedRows += 1
       cursor = result.cursor
-      limit = order.batchRows
+      limit = paced.rows
       continue
     }
     met += result.rows + result.spared
     record(tools, order, tally, result)
     if (result.cursor === null || result.atEnd) break
     cursor = result.cursor
-    limit = Math.min(order.batchRows, limit * 2)
+    limit = Math.min(paced.rows, limit * 2)
   }
   return met
+}
+
+/** Rows that a batch acted on, those that went along counted. */
+function rowsOf(result: BatchResult): number {
+  if (result.kind === 'row refused') return 0
+  return result.children.reduce((sum, { rows }) => sum + rows, result.rows)
 }
 
 function record(
@@ -244,14 +267,9 @@ async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T
         'batch given up by the database, tried again',
       )
       // Outside any transaction: 100 ms, 200 ms, … 1.6 s.
-      await pause(50 * 2 ** attempt, undefined, { signal: tools.signal }).catch(ignoreAbort)
+      await sleep(50 * 2 ** attempt, tools.signal)
     }
   }
-}
-
-function ignoreAbort(error: unknown): void {
-  if (error instanceof Error && error.name === 'AbortError') return
-  throw error
 }
 
 async function countActionable(tools: RuleTools, { fitted, boundary }: RuleOrder): Promise<number> {

@@ -1,6 +1,7 @@
 import { printTable } from '../base/names.ts'
 import type { Problem } from '../base/problem.ts'
-import { tablesAlong, type Coverage, type Exemption, type Policy, type Rule } from './policy.ts'
+import type { Coverage, Exemption } from './coverage.ts'
+import { tablesAlong, type Policy, type Rule } from './policy.ts'
 
 /**
  * Finds exemptions of nothing: what was exempt twice, is out of scope, or has a rule after all. With

@@ -1,10 +1,10 @@
 import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
+import type { Coverage } from './coverage.ts'
 import { PROGRAM_PACE, type Pace } from './pace.ts'
 import type {
   Action,
   Condition,
-  Coverage,
   DatabasePin,
   EventSource,
   Floor,

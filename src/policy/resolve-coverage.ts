@@ -2,7 +2,8 @@ import type { TableName } from '../base/names.ts'
 import { sameTable } from '../base/names.ts'
 import type { PolicyHeader } from './document.ts'
 import type { Fault, PathPart } from './fault.ts'
-import type { Action, Coverage, Mask, RuleSource } from './policy.ts'
+import type { Coverage } from './coverage.ts'
+import type { Action, Mask, RuleSource } from './policy.ts'
 
 /** The coverage of a policy, with nothing optional left in it. */
 export function coverageOf(

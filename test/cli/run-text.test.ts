@@ -4,7 +4,16 @@ import type { RuleOutcome } from '../../src/enforce/rule.ts'
 import type { RunResult } from '../../src/enforce/run.ts'
 
 function outcome(parts: Partial<RuleOutcome>): RuleOutcome {
-  const none = { rows: 0, childRows: 0, batches: 0, refusedRows: 0, left: 0, error: null }
+  const none = {
+    rows: 0,
+    childRows: 0,
+    batches: 0,
+    refusedRows: 0,
+    left: 0,
+    ended: null,
+    pauses: {},
+    error: null,
+  }
   return { rule: 'visit', ...none, ...parts }
 }
 
@@ -36,6 +45,16 @@ test('rows that a stopped run leaves are said to be for the next one, and not to
   )
   expect(rendered({ outcome: 'partial', rules })[1]).toBe(
     '  visit: 500 rows, 40 left: locked by others, or refused by a constraint',
+  )
+})
+
+test('rows that the pace of a rule leaves are said to be for the next run, with the cause and the pauses', () => {
+  const rules = [
+    outcome({ rows: 500, left: 40, ended: 'window', pauses: { lock_waiters: 2, window: 1 } }),
+  ]
+
+  expect(rendered({ outcome: 'partial', rules })[1]).toBe(
+    '  visit: 500 rows, 40 left for the next run: its window has closed, paused: lock_waiters 2',
   )
 })
 
