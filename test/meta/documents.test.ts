@@ -103,3 +103,15 @@ test('every environment variable that a document names is read by something here
 
   expect(named.filter(({ name }) => !code.includes(name))).toEqual([])
 })
+
+test('each decision has a number of its own, and its record begins with it', () => {
+  const records = sources('docs/decisions/*.md').map(({ path, text }) => ({
+    name: path.split('/').at(-1)?.slice(0, 4),
+    heading: /^# (\d{4})/.exec(text)?.[1],
+  }))
+
+  expect(records.filter(({ name, heading }) => heading !== undefined && heading !== name)).toEqual(
+    [],
+  )
+  expect(new Set(records.map(({ name }) => name)).size).toBe(records.length)
+})
