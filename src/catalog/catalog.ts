@@ -1,5 +1,6 @@
 import type { TableName } from '../base/names.ts'
 import type { TableRef, TypeName } from '../db/governed.ts'
+import type { Placements } from './inspect-citus.ts'
 
 /** What PostgreSQL says about the tables that the rules speak of, read once and then a value. */
 export type Catalog = {
@@ -8,6 +9,8 @@ export type Catalog = {
   readonly tables: ReadonlyMap<string, Table>
   /** Of each archive asked for, by `schema.name`: roles that can read it and reach its table. */
   readonly readers: ReadonlyMap<string, readonly string[]>
+  /** Where Citus keeps the tables that it knows; empty without Citus. */
+  readonly placements: Placements
   /** Names of all relations that a rule could have meant, for suggestions. */
   readonly known: readonly string[]
 }

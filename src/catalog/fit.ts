@@ -14,6 +14,7 @@ import {
 import type { Catalog, Table } from './catalog.ts'
 import { tablesOf } from './chain.ts'
 import { fitArchive, openArchives } from './fit-archive.ts'
+import { findPlaced } from './fit-citus.ts'
 import { companionsOf, type Companions } from './fit-companions.ts'
 import { decidedBy, type Decided } from './fit-detach.ts'
 import { reportUnknownEquality } from './fit-equality.ts'
@@ -61,11 +62,11 @@ export function fitWithoutRights(
   )
   const coverings = fitHoldSources(set, catalog, problems)
   if (problems.length > 0) return { problems: distinctProblems(problems) }
-  return {
-    value: unread.map((rule) => ({
-      ...withReaders({ ...rule, ...holdsOf(rule, unread, coverings, catalog) }, unread),
-    })),
-  }
+  const value = unread.map((rule) =>
+    withReaders({ ...rule, ...holdsOf(rule, unread, coverings, catalog) }, unread),
+  )
+  const placed = findPlaced(value, catalog)
+  return placed.length > 0 ? { problems: distinctProblems(placed) } : { value }
 }
 
 /** Phases of one rule have what does not fit in common. */

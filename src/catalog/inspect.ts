@@ -3,6 +3,7 @@ import { printTable, type TableName } from '../base/names.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { Catalog, DatabaseFacts, Table } from './catalog.ts'
 import type { Along } from '../policy/policy.ts'
+import { inspectPlacements } from './inspect-citus.ts'
 import { inspectReaders } from './inspect-readers.ts'
 import { columns, foreignKeys, keys, privileges } from './inspect-parts.ts'
 import {
@@ -35,10 +36,12 @@ export async function inspectCatalog<DB>(
     const tables = await inspectTables(trx, names)
     const known = await inspectNames(trx)
     const readers = await inspectReaders(trx, archives)
+    const placements = await inspectPlacements(trx)
     return {
       database,
       known,
       readers,
+      placements,
       tables: new Map(tables.map((table) => [printTable(table), table])),
     }
   })
