@@ -84,7 +84,8 @@ describe.runIf(engine)('the image as a sidecar', () => {
       `const { spawn } = require('node:child_process')
        const daemon = spawn('node', ['/app/dist/main.js', 'daemon'], {
          stdio: ['ignore', 'pipe', 'inherit'],
-         env: { ...process.env, RETENTIOND_LISTEN: '127.0.0.1:0' },
+         // A superuser of this database, which is told to be accepted.
+         env: { ...process.env, RETENTIOND_LISTEN: '127.0.0.1:0', RETENTIOND_POWERFUL_ROLE: 'accept' },
        })
        daemon.stdout.on('data', (text) => {
          process.stdout.write(text)
