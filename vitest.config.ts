@@ -12,11 +12,19 @@ const SERVER = [
   'test/plan/{condition,reading,starts,trial}.pg.test.ts',
 ]
 
+/** Random worlds and interleavings, which take minutes: they are about our decisions, not the server's. */
+const RANDOM = ['test/oracle/**', 'test/enforce/random-interleaving.pg.test.ts']
+
 /** The tests that need PostgreSQL run once for each major; the fixture reads `major`. */
-const withPostgres = (major: 15 | 16 | 17 | 18, include = ['test/**/*.pg.test.ts']) => ({
+const withPostgres = (
+  major: 15 | 16 | 17 | 18,
+  include = ['test/**/*.pg.test.ts'],
+  exclude: readonly string[] = [],
+) => ({
   test: {
     name: `pg${major}`,
     include,
+    exclude: [...exclude],
     globalSetup: ['test/support/server.ts'],
     provide: { major },
     testTimeout: 120_000,
@@ -37,7 +45,7 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      withPostgres(15),
+      withPostgres(15, undefined, RANDOM),
       withPostgres(16, SERVER),
       withPostgres(17, SERVER),
       withPostgres(18),
