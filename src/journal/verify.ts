@@ -61,6 +61,7 @@ export type FindingCode =
   | 'EVIDENCE-MISSING'
   | 'TRUNCATED'
   | 'ROOT'
+  | 'MANIFEST'
 
 /** Something that an untouched journal cannot show. */
 export type Finding = { readonly code: FindingCode; readonly seq: number; readonly message: string }

@@ -13,6 +13,7 @@ import { required } from '../config.ts'
 import { openAt, openConnection, type CliContext } from '../context.ts'
 import { nameFailure } from '../failure.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
+import { exportCommand, verifyFolder } from './journal-export.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
@@ -24,6 +25,7 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(verifyCommand(context))
     .addCommand(checkpointCommand(context))
     .addCommand(statusCommand(context))
+    .addCommand(exportCommand(context))
     .addCommand(pruneCommand(context))
     .addCommand(destroyCommand(context))
 }
@@ -88,12 +90,15 @@ function isSigned(stored: StoredEntry, first: StoredEntry | null): boolean | nul
 type VerifyOptions = {
   readonly expect?: TreeHead
   readonly trustKey?: VerifierKey
+  /** An export, in place of the database. */
+  readonly dir?: string
   readonly output: 'text' | 'json'
 }
 
 function verifyCommand(context: CliContext): Command {
   return new Command('verify')
     .description('recompute the journal from its bytes; 0 only against a head kept elsewhere')
+    .option('--dir <folder>', 'verify an export; no database is asked')
     .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
     .option(
       '--trust-key <vkey>',
@@ -105,8 +110,12 @@ function verifyCommand(context: CliContext): Command {
     )
     .action(async (options: VerifyOptions) => {
       // Parsed outside: a wrong setting is not a word about the journal.
-      const url = required(context.config().databaseUrl)
-      const report = await inconclusive(async () => verifyAt(url, options))
+      const url = options.dir === undefined ? required(context.config().databaseUrl) : ''
+      const report = await inconclusive(async () =>
+        options.dir === undefined
+          ? verifyAt(url, options)
+          : verifyFolder(options.dir, trusted(options)),
+      )
       context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
       context.exit(exitOf(report.verdict))
     })
@@ -121,10 +130,12 @@ async function verifyAt(url: string, options: VerifyOptions): Promise<VerifyRepo
       remedy: `${error.remedy ?? ''}; if there was a journal here before, ask who removed it`,
     })
   })
-  return await verify(journalReader(connection.db), {
-    trustKey: options.trustKey ?? null,
-    expected: options.expect ?? null,
-  })
+  return await verify(journalReader(connection.db), trusted(options))
+}
+
+/** What was kept elsewhere. */
+function trusted({ trustKey, expect }: VerifyOptions) {
+  return { trustKey: trustKey ?? null, expected: expect ?? null }
 }
 
 /** The journal could not be read to its end: it is neither sound nor tampered with. */

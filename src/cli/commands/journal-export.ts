@@ -1,0 +1,41 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { checkMigrated } from '../../db/migrate.ts'
+import { inSnapshot } from '../../db/transaction.ts'
+import { exportJournal, type ExportOptions } from '../../journal/export.ts'
+import { printTreeHead } from '../../journal/merkle.ts'
+import { openExport } from '../../journal/read-export.ts'
+import { verifyExport } from '../../journal/verify-export.ts'
+import type { VerifyOptions, VerifyReport } from '../../journal/verify.ts'
+import { openConnection, type CliContext } from '../context.ts'
+
+/** `journal export`: the journal as a folder that is checked elsewhere. */
+export function exportCommand(context: CliContext): Command {
+  return new Command('export')
+    .description('write the journal to a new folder, to be verified without the database')
+    .requiredOption('--out <folder>', 'a folder in which nothing is, or that does not exist')
+    .option(
+      '--from <seq>',
+      'first entry; of a journal without its beginning nothing is proved',
+      sequence,
+      0,
+    )
+    .option('--to <seq>', 'last entry (default: the newest)', sequence)
+    .option('--evidence', 'with the tokens of each row', false)
+    .option('--tiles', 'with the tree up to the newest checkpoint in the tlog-tiles layout', false)
+    .action(async (options: ExportOptions) => {
+      await using connection = await openConnection(context)
+      await checkMigrated(connection.db)
+      const head = await inSnapshot(connection.db, async (trx) => exportJournal(trx, options))
+      context.out(`${printTreeHead(head)}\n`)
+    })
+}
+
+/** Verifies a folder that `journal export` wrote; nothing but its files is asked. */
+export async function verifyFolder(folder: string, options: VerifyOptions): Promise<VerifyReport> {
+  return verifyExport(await openExport(folder), options)
+}
+
+function sequence(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('write a whole number')
+}

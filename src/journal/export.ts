@@ -1,0 +1,137 @@
+/** A journal as a folder of files, for whoever checks it elsewhere (docs/journal-format.md). */
+import type { Kysely } from 'kysely'
+import { ConfigError, JournalCorruptError } from '../base/errors.ts'
+import type { OwnTables } from '../db/schema.ts'
+import { readCheckpoints } from './checkpointer.ts'
+import { parseEntry } from './entry.ts'
+import { openExportFolder, type ExportFolder, type GrowingFile } from './export-folder.ts'
+import { README } from './export-readme.ts'
+import { remainder, summarise, SUMMARY_HEADER, type Summary } from './export-summary.ts'
+import { printTreeHead, type TreeHead } from './merkle.ts'
+import { rootAt } from './nodes.ts'
+import { printVerifierKey } from './note.ts'
+import { findEntryBySeq, readEntries, readHead, readWithTokens } from './read.ts'
+import { addToTiles, beginTiles, partialTiles, type Tile } from './tiles.ts'
+import { readGenesis, type StoredEntry } from './verify.ts'
+
+export type ExportOptions = {
+  readonly out: string
+  /** First and last entry; the last one there is, if it is left out. */
+  readonly from: number
+  readonly to?: number
+  /** The tokens of the batches too. */
+  readonly evidence: boolean
+  /** The tree up to the newest checkpoint in the layout of tlog-tiles too. */
+  readonly tiles: boolean
+}
+
+type Db = Kysely<OwnTables>
+type Note = { readonly size: number; readonly note: string }
+
+/** What goes into a file as the entries come by. */
+type Files = {
+  readonly folder: ExportFolder
+  readonly entries: GrowingFile
+  readonly signatures: GrowingFile
+  readonly summary: GrowingFile
+}
+
+/**
+ * Writes entries, signatures and checkpoints to a folder in which nothing is, and returns the head
+ * that it goes up to. `db` is one snapshot: evidence that is pruned meanwhile would look stolen.
+ */
+export async function exportJournal(db: Db, options: ExportOptions): Promise<TreeHead> {
+  const size = await sizeOf(db, options)
+  const notes = (await readCheckpoints(db)).filter((note) => note.size <= size)
+  const tiled = options.tiles ? requireTiled(notes, options) : null
+  // The stored hashes; that they are those of the entries, whoever verifies the folder finds out.
+  const head = await rootAt(db, size)
+  await using folder = await openExportFolder(options.out)
+  await writeEntries(db, { folder, size, options, tiled })
+  for (const { size, note } of notes) {
+    await folder.write(`checkpoints/${String(size).padStart(12, '0')}`, note)
+  }
+  const first = await findEntryBySeq(db, 0)
+  const key = first === null ? null : (readGenesis(first.body)?.key ?? null)
+  if (key !== null) await folder.write('entry-key.txt', `${printVerifierKey(key)}\n`)
+  if (options.from > 0) await folder.write('part.txt', `${options.from} ${size - 1}\n`)
+  await folder.write('head.txt', `${printTreeHead(head)}\n`)
+  await folder.write('README.txt', README)
+  await folder.complete()
+  return head
+}
+
+async function sizeOf(db: Db, { from, to }: ExportOptions): Promise<number> {
+  const there = (await readHead(db))?.size ?? 0
+  const size = to === undefined ? there : to + 1
+  if (size <= there && from < size) return size
+  throw new ConfigError(`there are no entries from ${from} to ${size - 1}`, {
+    remedy:
+      there === 0 ? 'run: retentiond migrate' : `the journal has those from 0 to ${there - 1}`,
+  })
+}
+
+/** Tiles without a checkpoint are read by nobody, and their widths are those of its size. */
+function requireTiled(notes: readonly Note[], { from }: ExportOptions): Note {
+  const newest = notes.at(-1)
+  if (from === 0 && newest !== undefined) return newest
+  throw new ConfigError(
+    from > 0 ? 'tiles begin with entry 0' : 'no checkpoint of these entries was signed',
+    { remedy: from > 0 ? 'leave --from out' : 'run: retentiond journal checkpoint' },
+  )
+}
+
+type Work = {
+  readonly folder: ExportFolder
+  readonly size: number
+  readonly options: ExportOptions
+  readonly tiled: Note | null
+}
+
+async function writeEntries(db: Db, { folder, size, options, tiled }: Work): Promise<void> {
+  const { from, evidence } = options
+  const files: Files = {
+    folder,
+    entries: await folder.begin('entries.jsonl'),
+    signatures: await folder.begin('signatures.txt'),
+    summary: await folder.begin('summary.csv'),
+  }
+  await files.summary.add(SUMMARY_HEADER)
+  const summary: Summary = new Map()
+  const tiling = beginTiles()
+  const entries = evidence ? readWithTokens(db, from) : readEntries(db, { from })
+  for await (const stored of entries) {
+    if (stored.seq >= size) break
+    await writeEntry(files, stored)
+    const { entry } = parseEntry(stored.body)
+    if (entry !== undefined) await files.summary.add(summarise(summary, entry))
+    if (tiled !== null && stored.seq < tiled.size) {
+      await writeTiles(folder, addToTiles(tiling, stored.body))
+    }
+  }
+  await files.summary.add(remainder(summary))
+  for (const file of [files.entries, files.signatures, files.summary]) await folder.end(file)
+  if (tiled === null) return
+  await writeTiles(folder, partialTiles(tiling))
+  await folder.write('tiles/checkpoint', tiled.note)
+}
+
+async function writeEntry(files: Files, { seq, body, sig, tokens }: StoredEntry): Promise<void> {
+  if (body.includes('\n')) {
+    throw new JournalCorruptError(`entry ${seq} has a line break, so it is no line of a file`, {
+      remedy: 'run: retentiond journal verify',
+    })
+  }
+  await files.entries.add(body, '\n')
+  await files.signatures.add(`${seq} ${sig.toString('base64')}\n`)
+  if (tokens) await files.folder.write(evidenceFile(seq), tokens)
+}
+
+async function writeTiles(folder: ExportFolder, tiles: readonly Tile[]): Promise<void> {
+  for (const { path, bytes } of tiles) await folder.write(`tiles/${path}`, bytes)
+}
+
+/** Where the tokens of a batch are. */
+export function evidenceFile(seq: number): string {
+  return `evidence/${String(seq).padStart(6, '0')}.bin`
+}
