@@ -70,7 +70,7 @@ export async function grantFor(place: Place, set: PolicySet): Promise<void> {
   const fitted = valueOf(fitWithoutRights(set, catalog, null))
   await place.application.query(
     renderGrants(
-      fitted.flatMap((rule) => grantsOf(rule, true)),
+      grantsOf(fitted, () => true),
       DEFAULT_ROLES.daemon,
     ),
   )

@@ -3,7 +3,8 @@ const LONGEST = 130
 
 /**
  * The known names that a misspelt one most likely means, best first, at most three: those within a
- * third of its length in edit distance, and those that agree with it but for the schema.
+ * third of its length in edit distance, and those that agree with it but for a schema, also one that
+ * was not written.
  */
 export function nearest(written: string, known: readonly string[]): readonly string[] {
   if (written.length > LONGEST) return []
@@ -39,7 +40,7 @@ function distanceOf(written: string, name: string, most: number): number {
 
 /** `crm.customers` for `public.customers`: a table is looked for in the wrong schema. */
 function differsInSchemaOnly(written: string, name: string): boolean {
-  if (written === name || !written.includes('.')) return false
+  if (written === name || !name.includes('.')) return false
   return afterDot(written) === afterDot(name)
 }
 

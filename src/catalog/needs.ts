@@ -100,20 +100,28 @@ function linkColumns({ fromColumns, filter }: Referral): readonly string[] {
 
 /**
  * What is granted: the needs, and what makes a run fast. A sweep goes by the place of rows in the
- * heap, and names each partition by itself; without these rights a run goes by the key.
+ * heap, and names each partition of a governed table by itself: a partition gets whatever the whole
+ * gets, from other rules too. Without these rights a run goes by the key.
  */
-export function grantsOf(fitted: FittedRule, acting: boolean): readonly Need[] {
-  const places = select(fitted.table, ['ctid'], 'to go through the table as it lies on disk')
-  const needs = [...needsOf(fitted, acting), ...(acting ? [places] : [])]
-  const own = needs.filter(({ table }) => table === fitted.table)
+export function grantsOf(
+  rules: readonly FittedRule[],
+  acts: (fitted: FittedRule) => boolean,
+): readonly Need[] {
+  const needs = rules.flatMap((fitted) => {
+    const places = select(fitted.table, ['ctid'], 'to go through the table as it lies on disk')
+    return [...needsOf(fitted, acts(fitted)), ...(acts(fitted) ? [places] : [])]
+  })
+  const governed = new Set(rules.map(({ table }) => printTable(table)))
   return [
     ...needs,
-    ...fitted.table.leaves.flatMap(({ schema, name }) =>
-      own.map((need): Need => {
-        const why = `${need.why} (as a partition; new ones need the same)`
-        return { ...need, table: { ...need.table, schema, name }, why }
-      }),
-    ),
+    ...needs
+      .filter(({ table }) => governed.has(printTable(table)))
+      .flatMap((need) =>
+        need.table.leaves.map(({ schema, name }): Need => {
+          const why = `${need.why} (as a partition; new ones need the same)`
+          return { ...need, table: { ...need.table, schema, name }, why }
+        }),
+      ),
   ]
 }
 

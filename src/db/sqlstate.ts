@@ -94,6 +94,9 @@ export function classify(error: unknown): unknown {
   }
   return new DatabaseError(state, `PostgreSQL refused a statement (SQLSTATE ${state})`, {
     cause: error,
-    remedy: "its text is in the server's log; it may hold values of rows, so it is not shown here",
+    remedy:
+      state === SQLSTATE.insufficientPrivilege
+        ? 'the role lacks a right: look which role the command connects as (docs/operating.md), or run the SQL that retentiond grants prints'
+        : "its text is in the server's log; it may hold values of rows, so it is not shown here",
   })
 }

@@ -58,7 +58,7 @@ export const DEFAULT_TERMS: Terms = {
 }
 
 /** The limits that an approval can lift. Floors are not among them. */
-const LIMITS: ReadonlySet<RefusalCode> = new Set([
+export const LIMITS: ReadonlySet<RefusalCode> = new Set([
   'over_max_rows',
   'over_max_percent',
   'unlike_before',

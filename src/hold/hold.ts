@@ -4,6 +4,7 @@ import { sql, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { RefusedError, RetentionError, UsageError } from '../base/errors.ts'
 import { printTable } from '../base/names.ts'
+import { didYouMean } from '../base/nearest.ts'
 import type { FittedRule, Held } from '../catalog/fitted.ts'
 import type { Db } from '../db/connect.ts'
 import type { Key } from '../db/governed.ts'
@@ -143,7 +144,7 @@ function findHeld(name: string, rules: readonly FittedRule[]): Held {
   if (held !== undefined) return held
   const known = [...new Set(helds.map(({ table }) => printTable(table)))]
   throw new RefusedError(`no rule reaches ${name}: nothing there is ever destroyed`, {
-    remedy: `rules reach ${known.toSorted().join(', ')}`,
+    remedy: didYouMean(name, known) ?? `rules reach ${known.toSorted().join(', ')}`,
   })
 }
 

@@ -17,7 +17,7 @@ import { wrap } from './wrap.ts'
 export type Language = 'en' | 'fr'
 
 type Sentences = {
-  readonly missing: string
+  readonly missing: readonly string[]
   readonly noRule: string
   readonly archived: (archived: ExplainedArchive) => readonly string[]
   readonly at: (instant: string) => string
@@ -52,7 +52,10 @@ const FAIT = {
 const list = (names: readonly string[]): string => names.join(', ')
 
 const EN: Sentences = {
-  missing: 'There is no such row now.',
+  missing: [
+    'There is no such row now.',
+    'If a rule purged it, the journal has the rule, the day and the number of rows, and no key: see journal list. That it was this row is provable only if evidence of rows was kept.',
+  ],
   noRule: 'No rule reaches this record: nothing will ever be done to it.',
   archived: ({ archive, rule, reopened }) => [
     `It is blocked: rule ${rule} has moved it to ${archive}, out of the application's reach.`,
@@ -100,7 +103,8 @@ const EN: Sentences = {
       `VERDICT: kept. A date in ${rule.startsAt} cannot be one; correct it, or it is never due.`,
     neverExpires: (rule) =>
       `VERDICT: kept. No related row in ${rule.startsAt} says when the period starts, so it never expires.`,
-    outside: () => 'VERDICT: kept. The rule does not speak of this row (where).',
+    outside: ({ leftOutBy }) =>
+      `VERDICT: kept. The rule does not speak of this row: ${leftOutBy.join(' and ')} leaves it out.`,
   },
   hold: (hold, onRow) => {
     const place = onRow ? '' : ` (on a row of ${hold.on})`
@@ -114,7 +118,10 @@ const EN: Sentences = {
 }
 
 const FR: Sentences = {
-  missing: "Cette ligne n'existe pas actuellement.",
+  missing: [
+    "Cette ligne n'existe pas actuellement.",
+    "Si une règle l'a supprimée, le journal en a la règle, le jour et le nombre de lignes, sans clé : voir journal list. Que ce fut cette ligne ne se prouve que si des preuves de lignes ont été gardées.",
+  ],
   noRule: "Aucune règle n'atteint cet enregistrement : rien ne lui sera jamais fait.",
   archived: ({ archive, rule, reopened }) => [
     `Il est bloqué : la règle ${rule} l'a déplacé vers ${archive}, hors de portée de l'application.`,
@@ -161,7 +168,8 @@ const FR: Sentences = {
       `VERDICT : conservé. Une date de ${rule.startsAt} n'est pas plausible ; sans correction il n'échoit jamais.`,
     neverExpires: (rule) =>
       `VERDICT : conservé. Aucune ligne liée de ${rule.startsAt} ne dit quand le délai commence ; il n'échoit jamais.`,
-    outside: () => 'VERDICT : conservé. La règle ne parle pas de cette ligne (where).',
+    outside: ({ leftOutBy }) =>
+      `VERDICT : conservé. La règle ne parle pas de cette ligne, écartée par ${leftOutBy.join(' et ')}.`,
   },
   hold: (hold, onRow) => {
     const place = onRow ? '' : ` (sur une ligne de ${hold.on})`
@@ -219,7 +227,7 @@ export function renderExplanation(explanation: Explanation, language: Language):
   const say = language === 'fr' ? FR : EN
   const outlook = outlookOf(say)
   const { table, key, at, found, rules, archived } = explanation
-  const said = !found ? [say.missing] : rules.length === 0 ? [say.noRule] : []
+  const said = !found ? say.missing : rules.length === 0 ? [say.noRule] : []
   const paragraphs = [
     [
       `${table} ${key.map(quoted).join(' ')}`,

@@ -23,6 +23,7 @@ import { judged, type Verdict } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { relatedCounts } from './events.ts'
 import { findArchived, type ExplainedArchive } from './explain-archive.ts'
+import { partsLeavingOut, type FilterPart } from './explain-filter.ts'
 import { explainHindrances, type ExplainedHindrances } from './explain-hindrances.ts'
 import { explainHolds, type ExplainedHold } from './explain-holds.ts'
 import { explainRoles, type ExplainedRoles, type Subject } from './explain-roles.ts'
@@ -60,6 +61,8 @@ export type ExplainedRule = ExplainedHindrances & {
   /** The table whose rows the rule governs; the record goes along with one of them if it is another. */
   readonly governs: string
   readonly verdict: Verdict
+  /** Of a row that the rule does not speak of: the keys of its filter that it does not match. */
+  readonly leftOutBy: readonly FilterPart[]
   /** Which column gave the period start, or could have: `crm.contract.ended_on`. */
   readonly startsAt: string
   /** Of an event-started period: the related rows that have a say. Empty for a column of the row itself. */
@@ -256,6 +259,7 @@ async function explainUnder(
     db,
   )
   const [row] = rows
+  const verdict = row?.verdict ?? 'outside'
   return {
     rule: rule.id,
     phase: rule.phase,
@@ -267,7 +271,8 @@ async function explainUnder(
       .filter(({ written }) => written.kind === 'pseudonym')
       .map(({ column }) => column.name),
     governs: printTable(rule.table),
-    verdict: row?.verdict ?? 'outside',
+    verdict,
+    leftOutBy: verdict === 'outside' ? await partsLeavingOut(db, fitted, isRoot) : [],
     startsAt: row?.origin ?? startOf(fitted),
     events: await eventsUnder(db, view, isRoot),
     keep: printPeriod(rule.keep),

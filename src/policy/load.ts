@@ -24,6 +24,12 @@ export async function loadPolicies(folder: string): Promise<Parsed<PolicySet>> {
   return { problems: [...unread, ...(parsed.problems ?? [])] }
 }
 
+/** The paths of the files that `loadPolicies` would read. */
+export async function policyFiles(folder: string): Promise<readonly string[]> {
+  const { value: names = [] } = await listFiles(folder)
+  return names.map((name) => join(folder, name))
+}
+
 async function listFiles(folder: string): Promise<Parsed<readonly string[]>> {
   let names: readonly string[]
   try {

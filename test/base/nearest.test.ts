@@ -16,6 +16,10 @@ test('a table that stands in another schema comes first', () => {
   ])
 })
 
+test('a name without its schema is understood', () => {
+  expect(didYouMean('customer', ['crm.customer', 'crm.contact'])).toBe('did you mean crm.customer?')
+})
+
 test('at most three names are suggested, the best first', () => {
   const known = ['ended_at', 'ended_no', 'ended_on', 'ended', 'started_on']
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fingerprint } from '../../src/catalog/fingerprint.ts'
-import { needsOf, renderGrants } from '../../src/catalog/needs.ts'
+import { inspectStorage } from '../../src/catalog/inspect-storage.ts'
+import { grantsOf, needsOf, renderGrants } from '../../src/catalog/needs.ts'
 import { openFitting, purgeRule, type Fitting } from './fitting.ts'
 
 let fitting: Fitting
@@ -191,6 +192,25 @@ test('a partitioned source is kept whole where only a common parent is locked, a
 
   expect(grants).toContain('grant update on crm.event to daemon;')
   expect(grants).toContain('to keep partitions from being attached for the length of a batch')
+})
+
+test('a partition of a governed table gets what the whole gets, also for other rules', async () => {
+  const rules = `${RULE}  - id: visit
+    table: crm.visit
+    start: { latest: crm.event.started, by: { customer_id: customer_id }, via: crm.customer }
+    keep: 1 year
+    then: purge
+`
+  const fitted = await fitting.fitted(rules)
+  await fitting.run(
+    renderGrants(
+      grantsOf(fitted, () => true),
+      fitting.role,
+    ),
+  )
+  const stored = await inspectStorage(fitting.connection.db, [{ schema: 'crm', name: 'event' }])
+
+  expect(stored.get('crm.event')?.unreachable).toBeNull()
 })
 
 test('tables that inherit keep a rule away until it says that it means the own rows only', async () => {

@@ -27,6 +27,13 @@ test.for([
   expect(text).not.toContain(CANARY)
 })
 
+test('a right that is missing says where rights come from', () => {
+  const { text } = renderFailure(postgresError('42501'))
+
+  expect(text).toContain('the role lacks a right')
+  expect(text).toContain('retentiond grants')
+})
+
 test('an error that nobody foresaw is told by name and place, and asks for a report', () => {
   const { text, exit } = renderFailure(new TypeError(CANARY))
 

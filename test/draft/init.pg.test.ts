@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openSite, type Site } from '../cli/site.ts'
@@ -68,6 +68,18 @@ test('a first policy is written to the folder that is asked for, and never over 
   expect(again.status).toBe(78)
   expect(again.err).toContain('is there already, and is never overwritten')
   expect(await readdir(folder)).toHaveLength(1)
+})
+
+test('a first policy says which other policies lie in its folder', async () => {
+  await using site = await openSite(VISITS)
+  const folder = join(site.folder, 'shared')
+  await mkdir(folder)
+  await writeFile(join(folder, 'example.yaml'), 'version: 1\n')
+
+  const drafted = await site.run(['init', '--output-dir', folder], site.superuser)
+
+  expect(drafted.status).toBe(0)
+  expect(drafted.err).toContain(`note: ${join(folder, 'example.yaml')} is read with it`)
 })
 
 test('without a table that says when its rows began there is no first policy', async () => {

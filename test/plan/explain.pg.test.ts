@@ -143,9 +143,58 @@ test('a record that no rule reaches, and a row that is not there, are said to be
 
   expect(missing).toMatchObject({ found: false, rules: [] })
   expect(renderExplanation(missing, 'en')).toContain('There is no such row')
+  expect(renderExplanation(missing, 'en')).toMatch(/see\s+journal list/)
   expect(renderExplanation({ ...missing, found: true }, 'fr')).toContain(
     "Aucune règle n'atteint cet enregistrement",
   )
+})
+
+test('what leaves a record out is named by the keys of the filter', async () => {
+  await using bed = await openBed()
+  await bed.run(`
+    create schema site;
+    create table site.visit (id int primary key, seen date, state text, gone timestamptz);
+    insert into site.visit values
+      (1, '2001-01-01', 'a', null), (2, '2001-01-01', 'a', now()), (3, '2001-01-01', null, now()),
+      (4, '2001-01-01', 'c', null), (5, '2001-01-01', 'b', null)`)
+  const { catalog, rules } = await bed.govern(`
+version: 1
+policy: site
+owner: DPO
+timezone: UTC
+rules:
+  - id: visit
+    table: site.visit
+    start: seen
+    keep: 1 year
+    where: { state: [a, b] }
+    where_sql: state <> 'b'
+    soft_deleted: { column: gone, rows: exclude }
+    then: purge
+`)
+  const table = catalog.tables.get('site.visit')
+  if (table === undefined) throw new Error('no table')
+  const key = [{ name: 'id', type: { schema: 'pg_catalog', name: 'int4' } }]
+  const at = '2026-03-01T12:00:00.000000Z'
+
+  const told = await inSnapshot(bed.connection.db, async (trx) => {
+    const all: Explanation[] = []
+    for (const id of ['1', '2', '3', '4', '5']) {
+      all.push(await explainRecord(trx, { rules, table, key, values: [id], at }))
+    }
+    return all
+  })
+
+  expect(told.map((each) => each.rules[0]?.leftOutBy)).toEqual([
+    [],
+    ['soft_deleted'],
+    ['where', 'where_sql', 'soft_deleted'],
+    ['where'],
+    ['where_sql'],
+  ])
+  const [, marked] = told
+  expect(marked && renderExplanation(marked, 'en')).toContain('soft_deleted leaves it out')
+  expect(marked && renderExplanation(marked, 'fr')).toContain('écartée par soft_deleted')
 })
 
 test('every verdict has its sentence in both languages', async () => {

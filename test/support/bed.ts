@@ -121,7 +121,7 @@ class OpenBed implements Bed {
     const catalog = await inspectCatalog(this.connection.db, tablesNamed(set), archivesNamed(set))
     const fitted = valueOf(fitWithoutRights(set, catalog, key))
     const grants = renderGrants(
-      fitted.flatMap((rule) => grantsOf(rule, true)),
+      grantsOf(fitted, () => true),
       this.roles.daemon,
     )
     await this.run(grants)

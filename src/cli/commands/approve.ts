@@ -1,8 +1,15 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { checkMigrated } from '../../db/migrate.ts'
-import { approvePlan, DEFAULT_TERMS, revokeApproval, type Terms } from '../../enforce/approve.ts'
+import {
+  approvePlan,
+  DEFAULT_TERMS,
+  LIMITS,
+  revokeApproval,
+  type Terms,
+} from '../../enforce/approve.ts'
 import { listApprovals, type ListedApproval } from '../../enforce/standing.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
+import type { Plan } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { readPeriod } from '../../policy/period.ts'
 import type { Period } from '../../policy/policy.ts'
@@ -59,7 +66,30 @@ export function approveCommand(context: CliContext): Command {
           ? 'nothing to approve: every rule that the plan would carry out was approved before\n'
           : `approved ${taken.join(', ')}\n`,
       )
+      context.err(remarksOn(plan, taken, options.rule ?? null))
     })
+}
+
+/** What a person who approved a plan with refused rules in it would wonder about later. */
+function remarksOn(plan: Plan, taken: readonly string[], only: readonly string[] | null): string {
+  const refused = plan.rules.filter(({ mode, refusal }) => mode === 'enforce' && refusal !== null)
+  const lifted = refused.filter(({ rule }) => taken.includes(rule))
+  const left = refused.filter(({ rule, phase }) => {
+    const isNamed = only === null || only.includes(rule) || only.includes(phase?.rule ?? rule)
+    return isNamed && !taken.includes(rule)
+  })
+  const idsOf = (rules: typeof refused): string => rules.map(({ rule }) => rule).join(', ')
+  return [
+    ...left.map(({ rule, refusal }) => `not approved: ${rule}: ${refusal?.message ?? ''}\n`),
+    ...(left.some(({ refusal }) => refusal !== null && LIMITS.has(refusal.code))
+      ? ['  --lift-limits also approves what a limit refuses, for the rows planned\n']
+      : []),
+    ...(lifted.length === 0
+      ? []
+      : [
+          `note: this plan still refuses ${idsOf(lifted)}: make a new one for enforce --plan; scheduled runs need none\n`,
+        ]),
+  ].join('')
 }
 
 function listCommand(context: CliContext): Command {

@@ -6,6 +6,7 @@ import { inspectCatalog } from '../../catalog/inspect.ts'
 import { listTables } from '../../catalog/inspect-scope.ts'
 import { readInstant } from '../../plan/make.ts'
 import { settleDraft, type Settled } from '../../draft/settle.ts'
+import { policyFiles } from '../../policy/load.ts'
 import { fileError, openConnection, type CliContext } from '../context.ts'
 
 type Options = { readonly outputDir?: string; readonly schema?: readonly string[] }
@@ -40,6 +41,7 @@ export function initCommand(context: CliContext): Command {
       const folder = options.outputDir ?? context.config().policies
       const file = await write(folder, settled)
       context.err(report(file, settled))
+      context.err(await besides(folder, file))
     })
 }
 
@@ -66,6 +68,13 @@ function report(file: string, { draft: { rules, exempt } }: Settled): string {
     'every period and start in it is a guess: read it, then run retentiond validate',
     '',
   ].join('\n')
+}
+
+/** Policies of a folder are read together: what lay there before is easily forgotten. */
+async function besides(folder: string, file: string): Promise<string> {
+  const others = (await policyFiles(folder)).filter((path) => path !== file)
+  if (others.length === 0) return ''
+  return `note: ${others.join(', ')} ${others.length === 1 ? 'is' : 'are'} read with it: if that is not yours, choose a folder of its own by RETENTIOND_POLICIES\n`
 }
 
 function counted(count: number, thing: string): string {

@@ -49,7 +49,7 @@ export function grantsCommand(context: CliContext): Command {
       const archives = missingArchives(set, catalog)
       if (archives !== '') context.out(archives)
       const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
-      const needs = fitted.flatMap((rule) => grantsOf(rule, rule.rule.mode === 'enforce'))
+      const needs = grantsOf(fitted, ({ rule }) => rule.mode === 'enforce')
       context.out(
         [
           renderRoleGrants(roles, {
