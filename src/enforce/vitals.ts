@@ -12,11 +12,18 @@ type Row = {
   readonly dead_percent: string | null
 }
 
+/** Fewer dead rows than these autovacuum has cleaned in a moment, however busy a small table is. */
+const MANY_DEAD_ROWS = 1_000_000
+
 /**
  * Reads the vitals of the server as they concern a table. The lag of a replica is known only to
  * roles that may read all statistics; a replica that has caught up has none.
  */
-export async function readVitals(db: QueryExecutorProvider, tableOid: number): Promise<Vitals> {
+export async function readVitals(
+  db: QueryExecutorProvider,
+  tableOid: number,
+  manyDeadRows = MANY_DEAD_ROWS,
+): Promise<Vitals> {
   const { rows } = await sql<Row>`
     with
       replica as (
@@ -59,8 +66,7 @@ export async function readVitals(db: QueryExecutorProvider, tableOid: number): P
       ) as archiver_fails,
       (
         select (100.0 * dead / nullif(dead + live, 0))::numeric(6, 2)::text from part
-        -- Of a small table autovacuum thinks no more than we do.
-        where dead > 10000
+        where dead > ${manyDeadRows}::bigint
       ) as dead_percent`.execute(db)
   const [row] = rows
   if (row === undefined) throw new Error('PostgreSQL returned no vitals')
