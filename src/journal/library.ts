@@ -26,3 +26,5 @@ export {
   type VerifyReport,
 } from './verify.ts'
 export { verifyExport } from './verify-export.ts'
+export { checkProof, parseProof, type CheckedProof, type Proof } from './proof.ts'
+export { parseTrust, type Trust } from './trust.ts'
