@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
 import { takeLease } from '../../src/db/lease.ts'
 import { connect } from '../../src/db/connect.ts'
 import type { RunResult } from '../../src/enforce/run.ts'
@@ -10,7 +11,11 @@ version: 1
 policy: site
 owner: DPO
 timezone: Europe/Paris
-defaults: { mode: enforce, limits: { max_rows: 1000, max_percent: 100 }, batch: { rows: 5 } }
+defaults:
+  mode: enforce
+  limits: { max_rows: 1000, max_percent: 100 }
+  batch: { rows: 5 }
+  pace: { share: 100 }
 rules:
   - { id: visit, table: site.visit, start: seen_at, keep: 12 months, then: purge }
 `
@@ -65,14 +70,20 @@ test('a lease that ran out in the middle of a batch is held until the batch has 
   await using bed = await openBed()
   await openVisits(bed)
   let refusal: unknown
+  // The lease is made to run out in 300 ms: to the run it must look like a batch of half a minute.
+  const passed = { ms: 0 }
+  const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + passed.ms }
 
   const result = await bed.enforce({
     holder: 'the first',
+    clock,
+    connections: 1,
     onStep: async (step) => {
       if (step === 'begun' && refusal === undefined) await bed.run(SOON)
       if (step !== 'decided' || refusal !== undefined) return
       await untilExpired(bed)
       refusal = await takeLease(bed.connection.db, 'the second').catch((error: unknown) => error)
+      passed.ms = 30_000
     },
   })
 
