@@ -39,7 +39,9 @@ export type Paced = { readonly rows: number; readonly ms: number }
  * all connections together take no more rows a second than allowed.
  */
 export function restMs(pace: Pace, { rows, ms }: Paced, connections: number): number {
-  const forShare = (ms * (100 - pace.share)) / pace.share
+  // A process that was stopped for hours, or whose clock leapt, has not been at work all that time.
+  const atWorkMs = Math.min(ms, pace.pauseWhen.batchMs)
+  const forShare = (atWorkMs * (100 - pace.share)) / pace.share
   const forRate =
     pace.rowsPerSecond === null ? 0 : (1000 * rows * connections) / pace.rowsPerSecond - ms
   return Math.max(0, Math.ceil(Math.max(forShare, forRate)))

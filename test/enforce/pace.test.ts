@@ -28,12 +28,18 @@ const LIMITS = PROGRAM_PACE.pauseWhen
 
 test('a connection is at work for its share of the time and no longer', () => {
   assert(
-    property(integer({ min: 1, max: 100 }), nat(60_000), (share, ms) => {
+    property(integer({ min: 1, max: 100 }), nat(5000), (share, ms) => {
       const rest = restMs({ ...PROGRAM_PACE, share }, { rows: 1, ms }, 1)
       expect((100 * ms) / Math.max(1, ms + rest)).toBeLessThanOrEqual(share)
       expect(rest - 1).toBeLessThanOrEqual((ms * (100 - share)) / share)
     }),
   )
+})
+
+test('a process that was stopped for hours does not rest for hours', () => {
+  const threeHours = { rows: 1, ms: 3 * 3_600_000 }
+
+  expect(restMs(PROGRAM_PACE, threeHours, 1)).toBe(5000)
 })
 
 test('all connections together take no more rows a second than allowed', () => {
