@@ -230,7 +230,7 @@ policy: application
 title: Application
 owner: DPO
 timezone: Europe/Paris
-defaults: { limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: ${batchRows} } }
+defaults: { limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: ${batchRows} }, pace: { share: 100 } }
 rules:${rules.join('')}
 `
 }
