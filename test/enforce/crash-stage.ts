@@ -29,7 +29,7 @@ version: 1
 policy: site
 owner: DPO
 timezone: Europe/Paris
-defaults: { mode: enforce, limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: 200 } }
+defaults: { mode: enforce, limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: 200 }, pace: { share: 100 } }
 rules:
   - { id: visit, table: site.visit, start: seen_at, keep: 12 months, then: purge, references: { site.page: with_parent } }
   - { id: account, table: site.account, start: closed_on, keep: 10 years, then: { anonymise: { full_name: { constant: Anonymised }, closed_on: { keep: it says when } } } }
@@ -58,6 +58,8 @@ export interface CrashStage extends AsyncDisposable {
   /** The application goes on: as many due rows again as were acted on. */
   topUp(): Promise<void>
   enforce(): Enforcement
+  /** Returns when more rows of that kind are gone or overwritten than in `than`. */
+  beyond(kind: keyof Account, than: Account): Promise<void>
   /** Returns when no session of the program is left in the server, and so nothing is undecided. */
   quiet(): Promise<void>
   /** Two minutes go by, after which nobody holds the lease of a dead process. */
@@ -133,6 +135,12 @@ class OpenCrashStage implements CrashStage {
         typeof signal === 'string' ? signal : typeof status === 'number' ? status : null,
       ),
       out: () => `${out.join('')}${err.join('')}`,
+    }
+  }
+
+  async beyond(kind: keyof Account, than: Account): Promise<void> {
+    while ((await this.gone())[kind] <= than[kind]) {
+      // Asked over the wire, so that each look gives the program its time.
     }
   }
 

@@ -6,19 +6,27 @@ import { chosen, openCrashStage, type CrashStage } from './crash-stage.ts'
 const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 20)
 const SEED = process.env['KILL_SEED'] ?? 'kill'
 
-/** A run sends about so many messages; a kill comes with one of them, or a little later. */
-const MESSAGES = 360
+/** A kill comes with one of the messages of a run, or a little later. */
 const LATER_MS = 8
 
 let stage: CrashStage
+/** How many messages a run sends that nobody disturbs. */
+let messages: number
 
 beforeAll(async () => {
   stage = await openCrashStage()
+  messages = await undisturbed()
 })
 
 afterAll(async () => {
   await stage[Symbol.asyncDispose]()
 })
+
+async function undisturbed(): Promise<number> {
+  stage.tap.at(Infinity, () => {})
+  expect(await stage.enforce().ended).toBe(0)
+  return stage.tap.messages
+}
 
 /** Runs to the end, after whatever happened before. */
 async function finish(): Promise<void> {
@@ -32,7 +40,7 @@ test.for(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
   async (round) => {
     await stage.topUp()
     const run = stage.enforce()
-    stage.tap.at(chosen(MESSAGES, SEED, round), () => {
+    stage.tap.at(chosen(messages, SEED, round), () => {
       setTimeout(() => run.kill('SIGKILL'), chosen(LATER_MS, SEED, 'later', round) - 1)
     })
 
@@ -58,7 +66,8 @@ test('a run that is told to stop finishes the batch in hand and ends as stopped'
   const before = await stage.gone()
   const run = stage.enforce()
   // In the middle of the second rule, which purges visits.
-  stage.tap.at(MESSAGES * 0.75, () => run.kill('SIGTERM'))
+  await stage.beyond('visits', before)
+  run.kill('SIGTERM')
 
   expect(await run.ended).toBe(0)
 
@@ -77,7 +86,7 @@ test('a run that is told to stop twice ends at once, and its batch is rolled bac
   await stage.topUp()
   const run = stage.enforce()
   // No answer comes any more, so the batch in hand never ends.
-  stage.tap.at(MESSAGES / 2, () => {
+  stage.tap.at(Math.floor(messages / 2), () => {
     stage.tap.mute()
     run.kill('SIGTERM')
   })
