@@ -1,3 +1,5 @@
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
@@ -14,10 +16,13 @@ export type Ended = { readonly status: number | null; readonly out: string; read
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
+/** Node compiles the sources once for all the processes of a user, not for each: half of their start. */
+const COMPILED = join(tmpdir(), `retentiond-compiled-${process.getuid?.() ?? 'user'}`)
+
 /** Starts the program as a process of its own, with nothing in its environment but `env`. */
 export function start(args: readonly string[], env: Environment): ChildProcess {
   return spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILED, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
 }
