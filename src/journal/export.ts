@@ -124,7 +124,7 @@ async function writeEntry(files: Files, { seq, body, sig, tokens }: StoredEntry)
   }
   await files.entries.add(body, '\n')
   await files.signatures.add(`${seq} ${sig.toString('base64')}\n`)
-  if (tokens) await files.folder.write(evidenceFile(seq), tokens)
+  if (Buffer.isBuffer(tokens)) await files.folder.write(evidenceFile(seq), tokens)
 }
 
 async function writeTiles(folder: ExportFolder, tiles: readonly Tile[]): Promise<void> {

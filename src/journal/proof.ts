@@ -47,7 +47,10 @@ export type Proved = {
 /** What a proof is worth: what it proves, or why it proves nothing. */
 export type CheckedProof =
   | { readonly proved: Proved; readonly fault?: undefined }
-  | { readonly fault: { readonly code: ProofCode; readonly message: string } }
+  | {
+      readonly fault: { readonly code: ProofCode; readonly message: string }
+      readonly proved?: undefined
+    }
 
 const string: Shape<string> = (value, at) =>
   typeof value === 'string' ? value : one('')(value, at)

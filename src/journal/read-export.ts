@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
 import { MAX_BODY_BYTES } from './entry.ts'
 import { leafHash, parseTreeHead, type TreeHead } from './merkle.ts'
-import type { JournalReader, StoredEntry } from './verify.ts'
+import type { JournalReader, StoredEntry, StoredTokens, TokensRead } from './verify.ts'
 
 /** A journal in a folder, with what stands beside its entries. */
 export interface ExportReader extends JournalReader {
@@ -14,6 +14,8 @@ export interface ExportReader extends JournalReader {
   head(): Promise<TreeHead>
   /** The signed heads, by the names of their files. */
   checkpoints(): AsyncIterable<{ readonly name: string; readonly note: string }>
+  /** The tokens of a batch; null if the export has none. */
+  tokens(seq: number): Promise<Buffer | null>
   /** Files that are missing or are not what the manifest says; nothing if there is no manifest. */
   altered(): AsyncIterable<string>
 }
@@ -35,20 +37,24 @@ export async function openExport(folder: string): Promise<ExportReader> {
   const evidence = await stat(join(folder, 'evidence')).catch(ifThere)
   return {
     size: async () => head.size,
-    entries: () => entriesOf(folder, evidence !== null),
+    tokenBytes: async () => bytesIn(join(folder, 'evidence')),
+    entries: (tokens) => entriesOf(folder, evidence === null ? 'left' : tokens),
     head: async () => head,
     checkpoints: () => checkpointsOf(folder),
+    tokens: async (seq) => tokensOf(folder, seq),
     altered: () => alteredIn(folder),
   }
 }
 
-async function* entriesOf(folder: string, evidence: boolean): AsyncGenerator<StoredEntry, void> {
+async function* entriesOf(folder: string, tokens: TokensRead): AsyncGenerator<StoredEntry, void> {
   const signatures = linesOf(join(folder, 'signatures.txt'))
   let next = 0
   for await (const body of linesOf(join(folder, 'entries.jsonl'))) {
     const { seq, sig } = signatureOf((await signatures.next()).value ?? null, next)
     const stored = { seq, body, sig, leafHash: leafHash(body) }
-    yield evidence ? { ...stored, tokens: await tokensOf(folder, seq) } : stored
+    yield tokens === 'left'
+      ? stored
+      : { ...stored, tokens: await storedTokens(folder, seq, tokens) }
     next = seq + 1
   }
   // A signature that no entry stands beside is an entry that is gone.
@@ -67,9 +73,26 @@ function signatureOf(line: Buffer | null, next: number): Pick<StoredEntry, 'seq'
     : { seq: Number(seq), sig: Buffer.from(sig, 'base64') }
 }
 
+async function storedTokens(folder: string, seq: number, how: TokensRead): Promise<StoredTokens> {
+  if (how === 'read') return tokensOf(folder, seq)
+  const found = await stat(tokenFile(folder, seq)).catch(ifThere)
+  return found === null ? null : { bytes: found.size }
+}
+
 async function tokensOf(folder: string, seq: number): Promise<Buffer | null> {
-  const name = `${String(seq).padStart(6, '0')}.bin`
-  return readFile(join(folder, 'evidence', name)).catch(ifThere)
+  return readFile(tokenFile(folder, seq)).catch(ifThere)
+}
+
+function tokenFile(folder: string, seq: number): string {
+  return join(folder, 'evidence', `${String(seq).padStart(6, '0')}.bin`)
+}
+
+async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0
+  for (const name of (await readdir(folder).catch(ifThere)) ?? []) {
+    bytes += (await stat(join(folder, name))).size
+  }
+  return bytes
 }
 
 async function* checkpointsOf(folder: string) {

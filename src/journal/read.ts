@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import { sql, type Kysely } from 'kysely'
 import { JournalCorruptError } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { parseEntry, type Entry, type PolicyReference, type TableRows } from './entry.ts'
@@ -97,7 +97,13 @@ export async function findEntryBySeq(db: Db, seq: number): Promise<StoredEntry |
 export function journalReader(db: Db): JournalReader {
   return {
     size: async () => (await readHead(db))?.size ?? null,
-    entries: () => readWithTokens(db),
+    tokenBytes: async () => tokenBytes(db),
+    entries: (tokens) =>
+      tokens === 'left'
+        ? readEntries(db)
+        : tokens === 'read'
+          ? readWithTokens(db)
+          : readCounted(db),
   }
 }
 
@@ -185,8 +191,39 @@ export async function readTokens(db: Db, seq: number): Promise<Buffer | null> {
   return row?.tokens ?? null
 }
 
+/** Bytes of all tokens. PostgreSQL knows the length of each without reading it. */
+async function tokenBytes(db: Db): Promise<number> {
+  const { rows } = await sql<{ bytes: bigint }>`
+    select coalesce(sum(octet_length(tokens)), 0)::bigint as bytes
+    from retentiond.evidence`.execute(db)
+  return Number(rows[0]?.bytes ?? 0)
+}
+
+/** As `readEntries`, each with the length of its tokens or null. */
+async function* readCounted(db: Db): AsyncGenerator<StoredEntry, void> {
+  for (let next = 0n; ;) {
+    const { rows } = await sql<Row & { bytes: number | null }>`
+      select entry.seq, entry.body, entry.sig, entry.leaf_hash,
+        octet_length(evidence.tokens) as bytes
+      from retentiond.entry
+      left join retentiond.evidence on evidence.seq = entry.seq
+      where entry.seq >= ${next}
+      order by entry.seq
+      limit ${PAGE}`.execute(db)
+    for (const { bytes, ...row } of rows) {
+      yield { ...stored(row), tokens: bytes === null ? null : { bytes } }
+    }
+    const last = rows.at(-1)
+    if (last === undefined || rows.length < PAGE) return
+    next = last.seq + 1n
+  }
+}
+
 /** As `readEntries`, each with its tokens or null. Fewer at once: a batch may have a megabyte of them. */
-export async function* readWithTokens(db: Db, from = 0): AsyncGenerator<StoredEntry, void> {
+export async function* readWithTokens(
+  db: Db,
+  from = 0,
+): AsyncGenerator<StoredEntry & { readonly tokens: Buffer | null }, void> {
   for (let next = from; ;) {
     const rows = await db
       .selectFrom('retentiond.entry')

@@ -1,6 +1,7 @@
 /** What a batch says of its rows against the tokens that are stored beside it. */
 import type { Entry } from './entry.ts'
 import { rootOfTokens, TOKEN_BYTES } from './evidence.ts'
+import type { StoredTokens } from './verify.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
 
@@ -23,7 +24,7 @@ export function noEvidenceSeen(): EvidenceSeen {
 export function checkEvidence(
   seen: EvidenceSeen,
   entry: Entry,
-  tokens: Buffer | null | undefined,
+  tokens: StoredTokens | undefined,
 ): string | null {
   if (entry.type === 'keys' && entry.use === 'evidence') seen.keys.add(entry.key)
   if (entry.type === 'evidence-pruned') seen.pruned.push({ from: entry.from, to: entry.to })
@@ -47,7 +48,7 @@ export function checkEvidence(
 }
 
 /** Checks number and roots of the tokens of a batch; null if they are those that its entry names. */
-export function checkTokens(entry: BatchEntry, tokens: Buffer): string | null {
+export function checkTokens(entry: BatchEntry, tokens: NonNullable<StoredTokens>): string | null {
   const { evidence, rows, children } = entry
   if (evidence.alg === 'count') return 'it keeps no tokens'
   const parts = [
@@ -55,9 +56,11 @@ export function checkTokens(entry: BatchEntry, tokens: Buffer): string | null {
     ...children.filter(({ root }) => root !== undefined),
   ]
   const total = parts.reduce((sum, part) => sum + part.rows, 0)
-  if (tokens.length !== total * TOKEN_BYTES) {
-    return `it acted on ${total} rows, and ${tokens.length / TOKEN_BYTES} tokens are stored`
+  const length = Buffer.isBuffer(tokens) ? tokens.length : tokens.bytes
+  if (length !== total * TOKEN_BYTES) {
+    return `it acted on ${total} rows, and ${length / TOKEN_BYTES} tokens are stored`
   }
+  if (!Buffer.isBuffer(tokens)) return null
   let at = 0
   for (const part of parts) {
     const end = at + part.rows * TOKEN_BYTES

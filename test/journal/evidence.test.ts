@@ -12,7 +12,7 @@ import {
   type RowKey,
 } from '../../src/journal/evidence.ts'
 import { checkInclusion, leafHash } from '../../src/journal/merkle.ts'
-import { exitOf, verify, type StoredEntry } from '../../src/journal/verify.ts'
+import { exitOf, verify, type JournalReader, type StoredEntry } from '../../src/journal/verify.ts'
 import type { EntryDraft } from '../../src/journal/entry.ts'
 import {
   batch,
@@ -213,4 +213,32 @@ test('tokens that no entry names, a root left out and a key not in use are found
   )
 
   expect(codes(await found(entries))).toEqual(['3 EVIDENCE', '4 EVIDENCE', '5 EVIDENCE'])
+})
+
+test('tokens that are too many to be read are counted, unless every token is asked for', async () => {
+  const entries = changed(4, Buffer.alloc(FIRST.tokens.length))
+  const counted = entries.map(({ tokens, ...entry }) => ({
+    ...entry,
+    tokens: Buffer.isBuffer(tokens) ? { bytes: tokens.length } : null,
+  }))
+  const reader: JournalReader = {
+    size: async () => null,
+    tokenBytes: async () => 2_000_001 * 32,
+    entries: async function* list(tokens) {
+      yield* tokens === 'read' ? entries : counted
+    },
+  }
+  const options = { trustKey: null, expected: headOf(entries) }
+
+  const report = await verify(reader, options)
+  expect(report.findings).toEqual([])
+  expect(report.remarks).toMatchObject([{ code: 'UNREAD' }])
+  expect(codes(await verify(reader, { ...options, everyToken: true }))).toEqual(['4 EVIDENCE'])
+
+  const short = counted.map((entry) =>
+    entry.seq === 5 ? { ...entry, tokens: { bytes: 32 } } : entry,
+  )
+  expect(
+    codes(await verify({ ...reader, entries: () => readerOf(short).entries('left') }, options)),
+  ).toEqual(['5 EVIDENCE'])
 })

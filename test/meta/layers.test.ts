@@ -57,6 +57,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'proof.ts',
     'prove.ts',
     'render.ts',
+    'render-proof.ts',
     'shape.ts',
     'signature.ts',
     'tiles.ts',

@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { Bug, ConfigError, EXIT, RetentionError } from '../../base/errors.ts'
+import { ConfigError } from '../../base/errors.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { parseEntry } from '../../journal/entry.ts'
 import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
@@ -11,10 +11,11 @@ import { checkSignature } from '../../journal/signature.ts'
 import { exitOf, verify, type StoredEntry, type VerifyReport } from '../../journal/verify.ts'
 import { required } from '../config.ts'
 import { openAt, openConnection, type CliContext } from '../context.ts'
-import { nameFailure } from '../failure.ts'
+import { inconclusive } from '../inconclusive.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { exportCommand, verifyFolder } from './journal-export.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
+import { proveCommand, verifyProofCommand } from './journal-proof.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
 export function journalCommand(context: CliContext): Command {
@@ -26,6 +27,8 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(checkpointCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(exportCommand(context))
+    .addCommand(proveCommand(context))
+    .addCommand(verifyProofCommand(context))
     .addCommand(pruneCommand(context))
     .addCommand(destroyCommand(context))
 }
@@ -136,29 +139,6 @@ async function verifyAt(url: string, options: VerifyOptions): Promise<VerifyRepo
 /** What was kept elsewhere. */
 function trusted({ trustKey, expect }: VerifyOptions) {
   return { trustKey: trustKey ?? null, expected: expect ?? null }
-}
-
-/** The journal could not be read to its end: it is neither sound nor tampered with. */
-class InconclusiveError extends RetentionError {
-  readonly code = 'JOURNAL_INCONCLUSIVE'
-  readonly exit = EXIT.refused
-  override readonly name = 'InconclusiveError'
-}
-
-/** Exit status 1 of `journal verify` is proof of tampering, so nothing else may end with it. */
-async function inconclusive<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const named = nameFailure(error)
-    if (!(named instanceof RetentionError) || named instanceof Bug) {
-      throw new InconclusiveError('inconclusive: the journal could not be read', { cause: named })
-    }
-    throw new InconclusiveError(`inconclusive: ${named.message}`, {
-      cause: named,
-      ...(named.remedy === undefined ? {} : { remedy: named.remedy }),
-    })
-  }
 }
 
 function sequence(text: string): number {
