@@ -39,7 +39,7 @@ import { lockWhatDecides } from './decide.ts'
 import { proveRows, type BatchProof, type RowEvidence } from './evidence.ts'
 import type { Budget } from './budget.ts'
 import { fateOf } from './fate.ts'
-import { catalogMoved, closeShapes, proveShape } from './shape.ts'
+import { catalogMoved, closeShapes, proveShape, type ShapeMemory } from './shape.ts'
 import * as statements from './statements.ts'
 import { cursorBehind, type Cursor, type Place } from './stretch.ts'
 
@@ -73,6 +73,8 @@ export type BatchOrder = {
   readonly boundary: Boundary
   /** Of the tables that the rule reaches, as the plan saw them. */
   readonly fingerprint: string
+  /** What is remembered of it, so that not every batch inspects them. */
+  readonly shapes: ShapeMemory
   readonly policy: PolicyReference
   readonly run: string
   readonly trigger: Trigger

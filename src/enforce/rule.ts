@@ -26,6 +26,7 @@ import { canFold, foldStretch } from './fold.ts'
 import type { Cause } from './pace.ts'
 import { PacedRule } from './paced.ts'
 import type { Pauses } from './pacer.ts'
+import { ShapeMemory } from './shape.ts'
 import { canShare } from './share.ts'
 import type { Cursor, Place, Stretch } from './stretch.ts'
 import { Turns } from './turns.ts'
@@ -50,7 +51,7 @@ export type RuleOutcome = {
   readonly error: Error | null
 }
 
-export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked'> & {
+export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked' | 'shapes'> & {
   readonly batchRows: number
   /** Rows that the rule may act on in this run, children counted. */
   readonly rowsAllowed: number
@@ -116,6 +117,7 @@ type PacedOrder = RuleOrder & { readonly paced: PacedRule; readonly turns: Turns
  */
 async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promise<number> {
   const budget = new Budget(order.rowsAllowed)
+  const shapes = new ShapeMemory()
   const marked = await isMarked(tools, order)
   let left = order.due
   for (let number = 1; number <= MOST_PASSES && !tools.signal.aborted; number += 1) {
@@ -123,7 +125,7 @@ async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promis
     tally.refusedRows = 0
     // A few that are left are looked for all at once: by a statement that leaves locked rows out.
     const walk = number > 1 && left <= order.batchRows ? 'key' : order.walk
-    const rows = { ...order, walk, budget, marked }
+    const rows = { ...order, walk, budget, marked, shapes }
     await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
     left = await countActionable(tools, order)
     if (left === 0 || tally.rows === before) return left

@@ -6,6 +6,7 @@ import { closedBy } from '../catalog/chain.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectTables } from '../catalog/inspect.ts'
+import { isStamped, takeStamp, type Stamp } from '../catalog/stamp.ts'
 import { sourcesToKeepWhole } from '../catalog/partitions.ts'
 import type { TableRef } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
@@ -19,10 +20,17 @@ export class CatalogMovedError extends RetentionError {
   override readonly name = 'CatalogMovedError'
 }
 
+/** What the connections of a run remember of the tables of a rule once one of them has inspected them. */
+export class ShapeMemory {
+  /** Of a moment at which the tables were what the plan saw; null: nobody has looked yet. */
+  stamp: Stamp | null = null
+}
+
 type Saw = {
   readonly fitted: FittedRule
   /** Of the tables that the rule reaches, as the plan saw them. */
   readonly fingerprint: string
+  readonly shapes: ShapeMemory
 }
 
 /**
@@ -66,7 +74,20 @@ function lockFor(fitted: FittedRule, name: TableRef): RawBuilder<unknown> {
   return toKeepWhole ? statements.keepWhole(name) : statements.holdShape(name)
 }
 
+/**
+ * Proves that the tables are what the plan saw: by their stamp if that is the one they were inspected
+ * under, and else by inspecting them again, which takes several times as long.
+ */
 export async function proveShape(trx: Transaction<OwnTables>, order: Saw): Promise<void> {
+  const { shapes } = order
+  if (shapes.stamp !== null && (await isStamped(trx, shapes.stamp))) return
+  const stamp = await takeStamp(trx, order.fitted.reaches)
+  await inspectAgain(trx, order)
+  // What came and went meanwhile was not inspected.
+  shapes.stamp = (await isStamped(trx, stamp)) ? stamp : null
+}
+
+async function inspectAgain(trx: Transaction<OwnTables>, order: Saw): Promise<void> {
   const names = new Set(order.fitted.reaches.map((table) => printTable(table)))
   const found = await inspectTables(trx, order.fitted.reaches)
   const reached = found.filter((table) => names.has(printTable(table)))
