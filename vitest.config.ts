@@ -12,8 +12,17 @@ const SERVER = [
   'test/plan/{condition,reading,starts,trial}.pg.test.ts',
 ]
 
-/** Random worlds and interleavings, which take minutes: they are about our decisions, not the server's. */
-const RANDOM = ['test/oracle/**', 'test/enforce/random-interleaving.pg.test.ts']
+/**
+ * What takes long and is about our decisions, our process or the network, not about the server: it
+ * runs on the newest major only.
+ */
+const OURS = [
+  'test/oracle/**',
+  'test/draft/**',
+  'test/cli/{approve,checkpoint,coverage,export,refusals}.pg.test.ts',
+  'test/enforce/{kill,network,random-interleaving,units}.pg.test.ts',
+  'test/plan/census.pg.test.ts',
+]
 
 /** The tests that need PostgreSQL run once for each major; the fixture reads `major`. */
 const withPostgres = (
@@ -45,7 +54,7 @@ export default defineConfig({
           testTimeout: 60_000,
         },
       },
-      withPostgres(15, undefined, RANDOM),
+      withPostgres(15, undefined, OURS),
       withPostgres(16, SERVER),
       withPostgres(17, SERVER),
       withPostgres(18),

@@ -13,7 +13,11 @@ export function policyOf(world: World, schema: string, ruleId: (id: string) => s
     timezone: zone,
     sentinels,
     plausible_from: plausibleFrom,
-    defaults: { limits: { max_rows: 1_000_000, max_percent: 100 }, batch: { rows: batch } },
+    defaults: {
+      limits: { max_rows: 1_000_000, max_percent: 100 },
+      batch: { rows: batch },
+      pace: { share: 100 },
+    },
     ...(world.sources.length === 0
       ? {}
       : { holds: world.sources.map((each) => holdsOf(context, each)) }),
