@@ -168,7 +168,9 @@ function expectPlaces(text: string): number {
 }
 
 /** Walks `step` values deep into the document and changes what is there. */
-function changed(root: Json, { step, kind, value, name }: Change): Json {
+function changed(root: Json, { step, kind, name, ...change }: Change): Json {
+  // A copy: a later change may land inside it, and the generator hands out the same object again.
+  const value = structuredClone(change.value)
   const places = placesOf(root)
   const place = places[step % Math.max(1, places.length)]
   if (place === undefined) return root
