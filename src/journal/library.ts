@@ -26,5 +26,6 @@ export {
   type VerifyReport,
 } from './verify.ts'
 export { verifyExport } from './verify-export.ts'
+export { verifyHeads, type HeadsOptions, type KeptNote } from './verify-heads.ts'
 export { checkProof, parseProof, type CheckedProof, type Proof } from './proof.ts'
 export { parseTrust, type Trust } from './trust.ts'

@@ -8,7 +8,7 @@ import { TILE_TOKENS, TOKEN_BYTES, tokenOf, type OpenedToken, type RowKey } from
 import { checkInclusion, leafHash, type Hash, type TreeHead } from './merkle.ts'
 import { closed, list, one, shaped, some, text, upTo, whole, type Of, type Shape } from './shape.ts'
 import { checkSignature } from './signature.ts'
-import type { Trust } from './trust.ts'
+import { hasQuorum, type Trust } from './trust.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
 
@@ -32,7 +32,7 @@ export type Proof = {
   readonly checkpoint: string
 }
 
-export type ProofCode = 'KEY' | 'SIGNATURE' | 'ENCODING' | 'ROOT' | 'POLICY' | 'EVIDENCE'
+export type ProofCode = 'KEY' | 'QUORUM' | 'SIGNATURE' | 'ENCODING' | 'ROOT' | 'POLICY' | 'EVIDENCE'
 
 /** What a proof that holds says. */
 export type Proved = {
@@ -119,7 +119,7 @@ export function parseProof(file: string): Proof | null {
 
 /** Checks a proof against the keys that its reader trusts, and nothing else. */
 export function checkProof(proof: Proof, trust: Trust): CheckedProof {
-  const note = openCheckpoint(proof.checkpoint, trust.log)
+  const note = openCheckpoint(proof.checkpoint, [...trust.log, ...trust.witnesses])
   if (note.fault !== undefined) {
     return note.fault === 'unknown'
       ? no('KEY', 'no trusted key signed the checkpoint')
@@ -139,6 +139,9 @@ export function checkProof(proof: Proof, trust: Trust): CheckedProof {
   const table = tablesOf(batch)[proof.part]
   if (table === undefined || !isOpened(proof, table)) {
     return no('EVIDENCE', 'the row has no token at this place of the batch')
+  }
+  if (!hasQuorum(trust, note.signed)) {
+    return no('QUORUM', 'the checkpoint lacks the cosignatures that the trust file asks for')
   }
   const { target, action } = table
   const { size, root } = head

@@ -104,6 +104,7 @@ export function journalReader(db: Db): JournalReader {
         : tokens === 'read'
           ? readWithTokens(db)
           : readCounted(db),
+    checkpoints: () => storedCheckpoints(db),
   }
 }
 
@@ -189,6 +190,15 @@ export async function readTokens(db: Db, seq: number): Promise<Buffer | null> {
     .where('seq', '=', BigInt(seq))
     .executeTakeFirst()
   return row?.tokens ?? null
+}
+
+async function* storedCheckpoints(db: Db) {
+  const rows = await db
+    .selectFrom('retentiond.checkpoint')
+    .select(['size', 'note'])
+    .orderBy('size')
+    .execute()
+  for (const { size, note } of rows) yield { name: String(size), note }
 }
 
 /** Bytes of all tokens. PostgreSQL knows the length of each without reading it. */

@@ -1,7 +1,7 @@
 /** The journal for people: tables and reports that fit a terminal of 100 columns. */
 import { parseEntry, type Entry, type TableRows } from './entry.ts'
 import { printTreeHead } from './merkle.ts'
-import type { Finding, Remark, StoredEntry, Verdict, VerifyReport } from './verify.ts'
+import type { AnchorReport, Finding, Remark, StoredEntry, Verdict, VerifyReport } from './verify.ts'
 
 /** What is known of a signature: null means that there was no key to check it with. */
 export type ShownEntry = { readonly stored: StoredEntry; readonly signed: boolean | null }
@@ -67,6 +67,7 @@ export function renderReport(report: VerifyReport): string {
     `journal   ${report.origin ?? '(unknown: entry 0 cannot be read)'}`,
     `head      ${printTreeHead(head)}`,
     `expected  ${expected === null ? '(nothing)' : printTreeHead(expected)}`,
+    ...anchorLine(report),
     `key       ${KEY[report.key ?? 'none']}`,
     '',
   ]
@@ -90,14 +91,22 @@ export function renderReportJson(report: VerifyReport): string {
     finding_count: findingCount,
     remarks: report.remarks,
     remark_count: report.remarkCount,
+    anchors: report.anchors === undefined ? null : anchorsJson(report.anchors),
   }
   return `${JSON.stringify(json, null, 2)}\n`
 }
 
+function anchorsJson({ count, newest, newestAt }: AnchorReport) {
+  if (newest === null) return { count, newest: null, newest_at: newestAt }
+  const { size, root, where } = newest
+  return { count, newest: { size, root: root.toString('base64'), where }, newest_at: newestAt }
+}
+
 const VERDICT: Readonly<Record<Verdict, string>> = {
-  verified: 'verified: the journal is whole and unchanged up to the expected head',
+  verified: 'verified: the journal is whole and unchanged up to the newest head kept elsewhere',
+  stale: 'stale: no fault found, but the newest head kept elsewhere is older than was asked for',
   unanchored:
-    'unanchored: no fault found, but without --expect SIZE:ROOT nothing shows that no entry was cut off',
+    'unanchored: no fault found, but without --anchor or --expect SIZE:ROOT nothing shows that no entry was cut off',
   tampered: 'TAMPERED: the journal is not as it was written',
 }
 
@@ -106,6 +115,13 @@ const KEY = {
   journal: 'the one that the journal names itself; --trust-key takes one kept elsewhere',
   none: '(none: entry 0 cannot be read)',
 } as const
+
+function anchorLine({ anchors }: VerifyReport): readonly string[] {
+  if (anchors === undefined) return []
+  const { count, newest, newestAt } = anchors
+  const which = newest === null ? '' : `, the newest ${printTreeHead(newest)} in ${newest.where}`
+  return [`anchors   ${count}${which}${newestAt === null ? '' : `, seen ${newestAt}`}`]
+}
 
 function noted(kind: string, { code, seq, message }: Finding | Remark): string {
   return `${kind.padEnd(10)}entry ${seq}: ${code}: ${message}`

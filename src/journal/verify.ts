@@ -51,6 +51,8 @@ export interface JournalReader {
   tokenBytes?(): Promise<number>
   /** Every entry in the order of the sequence numbers. */
   entries(tokens: TokensRead): AsyncIterable<StoredEntry>
+  /** The signed heads that are stored beside the entries, by their names. */
+  checkpoints?(): AsyncIterable<{ readonly name: string; readonly note: string }>
 }
 
 /** What each check is called; docs/journal-format.md lists them in the order they are made. */
@@ -69,6 +71,8 @@ export type FindingCode =
   | 'EVIDENCE-MISSING'
   | 'TRUNCATED'
   | 'ROOT'
+  | 'KEY'
+  | 'FORK'
   | 'MANIFEST'
 
 /** Something that an untouched journal cannot show. */
@@ -76,7 +80,7 @@ export type Finding = { readonly code: FindingCode; readonly seq: number; readon
 
 /** Something worth knowing that proves nothing: clocks apart, a run cut short. */
 export type Remark = {
-  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'UNREAD'
+  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'UNREAD' | 'EXTENSION' | 'QUORUM'
   readonly seq: number
   readonly message: string
 }
@@ -96,7 +100,8 @@ export type VerifyOptions = {
  */
 const MOST_TOKEN_BYTES = 2_000_000 * 32
 
-export type Verdict = 'verified' | 'unanchored' | 'tampered'
+/** `stale`: whole up to the newest head kept elsewhere, which is older than was asked for. */
+export type Verdict = 'verified' | 'stale' | 'unanchored' | 'tampered'
 
 export type VerifyReport = {
   readonly verdict: Verdict
@@ -111,6 +116,16 @@ export type VerifyReport = {
   readonly findingCount: number
   readonly remarks: readonly Remark[]
   readonly remarkCount: number
+  /** Left out: nobody asked for heads that were kept elsewhere. */
+  readonly anchors?: AnchorReport
+}
+
+/** The heads that were kept elsewhere and hold. */
+export type AnchorReport = {
+  readonly count: number
+  readonly newest: (TreeHead & { readonly where: string }) | null
+  /** When somebody surely had seen the newest of them, or the expected head. */
+  readonly newestAt: string | null
 }
 
 /** Findings and remarks kept in a report: a ruined journal must not fill the memory. */
@@ -124,6 +139,7 @@ export function exitOf(verdict: Verdict): ExitStatus {
   switch (verdict) {
     case 'verified':
       return EXIT.done
+    case 'stale':
     case 'unanchored':
       return EXIT.refused
     case 'tampered':
@@ -328,6 +344,19 @@ function reportOf(walk: Walk): VerifyReport {
     findingCount,
     remarks,
     remarkCount,
+  }
+}
+
+/** A report with more findings: a journal that has one is tampered with. */
+export function withFindings(report: VerifyReport, more: readonly Finding[]): VerifyReport {
+  if (more.length === 0) return report
+  return {
+    ...report,
+    verdict: 'tampered',
+    findings: [...report.findings, ...more.slice(0, KEPT)].toSorted(
+      (one, other) => one.seq - other.seq,
+    ),
+    findingCount: report.findingCount + more.length,
   }
 }
 

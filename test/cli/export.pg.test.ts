@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { runInside } from './program.ts'
 import { openSite } from './site.ts'
 
 test('an auditor exports the journal, and it verifies without a database', async () => {
@@ -44,6 +45,33 @@ rules:
   const offline = ['journal', 'verify', '--dir', out]
   expect(await site.run(offline, {})).toMatchObject({ status: 3 })
   expect(await site.run([...offline, '--expect', head], {})).toMatchObject({ status: 0 })
+  const note = await site.run(['journal', 'checkpoint'], env)
+  const anchor = await site.write('anchor.txt', note.out)
+  const status = await site.run(['journal', 'status', '--output', 'json'], site.auditor)
+  const keys = JSON.parse(status.out) as { checkpoint_key: string; entry_key: string }
+  const trust = await site.write('trust.txt', `log ${keys.checkpoint_key}\nlog ${keys.entry_key}\n`)
+  const kept = ['--trust', trust, '--anchor', anchor, `${out}/checkpoints`]
+  const anchored = await runInside([...offline, ...kept, '--max-age', '1h'], {})
+  expect(anchored).toMatchObject({ status: 0, err: '' })
+  expect(anchored.out).toMatch(/^anchors +2, the newest \d+:\S+ in \d{12}, seen 20/m)
+  const online = ['journal', 'verify', ...kept, '--deep', '--output', 'json']
+  const told = await runInside(online, site.auditor)
+  expect(told).toMatchObject({ status: 0 })
+  expect(JSON.parse(told.out)).toMatchObject({ verdict: 'verified', anchors: { count: 2 } })
+  expect(await runInside([...offline, '--trust', trust], {})).toMatchObject({ status: 3 })
+  // What cannot be read says nothing; what is no checkpoint, no trust file and no age is refused.
+  const broken = await site.write('broken.txt', note.out.replace(/\n(\d+)\n/, '\n0$1\n'))
+  for (const [wrong, exit] of [
+    [['--anchor', `${out}/nowhere`], 3],
+    [['--anchor', broken], 64],
+    [['--trust', anchor], 64],
+    [['--max-age', 'long'], 64],
+  ] as const) {
+    expect(await runInside([...offline, ...wrong], {})).toMatchObject({ status: exit, out: '' })
+  }
+  const gone = { ...site.auditor, RETENTIOND_DATABASE_URL: 'postgresql://a:b@127.0.0.1:1/x' }
+  expect(await runInside(['journal', 'verify', ...kept], gone)).toMatchObject({ status: 3 })
+
   const sum = await promisify(execFile)('sha256sum', ['--check', '--quiet', 'MANIFEST.sha256'], {
     cwd: out,
   })

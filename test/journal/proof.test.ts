@@ -164,7 +164,7 @@ test('J-T27: a trust file without a checkpoint key, of two journals or with an u
   expect(parseTrust('').fault).toContain('no checkpoint key')
   expect(parseTrust(`log ${testSigner.vkey(ORIGIN)}\n`).fault).toContain('no checkpoint key')
   expect(parseTrust(`${log}log ${SIGNER.vkey(`${ORIGIN}x`)}\n`).fault).toContain('more than one')
-  expect(parseTrust(`${log}witness w ${SIGNER.vkey('w')}\n`).fault).toContain('line 2 is neither')
+  expect(parseTrust(`${log}sigsum ${SIGNER.vkey('w')}\n`).fault).toContain('line 2 is none of')
   expect(parseTrust(`${log}log ${ORIGIN}\n`).fault).toContain('line 2 names no verifier key')
   expect(parseTrust(`${log}quorum none\n`).fault).toBeUndefined()
 })

@@ -94,7 +94,7 @@ test('a report of a sound journal says what it was compared with', async () => {
   const report = await verify(readerOf(entries), { trustKey: null, expected: headOf(entries) })
 
   expect(renderReport(report)).toMatchInlineSnapshot(`
-    "verified: the journal is whole and unchanged up to the expected head
+    "verified: the journal is whole and unchanged up to the newest head kept elsewhere
     journal   example.test/purge/1f0c77a2
     head      6:33HRcwbAgnq76hBWy2S+fyYJ16r0SiLgAy7vkxXaSFk=
     expected  6:33HRcwbAgnq76hBWy2S+fyYJ16r0SiLgAy7vkxXaSFk=
@@ -129,7 +129,7 @@ test('a report of a tampered journal begins with its first bad entry', async () 
 test('a report of an unanchored journal says how to anchor it', async () => {
   const report = await verify(readerOf(entries), { trustKey: null, expected: null })
 
-  expect(renderReport(report)).toMatch(/^unanchored: .* without --expect SIZE:ROOT/)
+  expect(renderReport(report)).toMatch(/^unanchored: .* without --anchor or --expect SIZE:ROOT/)
 })
 
 test('the report for programs carries its version and the same facts', async () => {
@@ -140,6 +140,7 @@ test('the report for programs carries its version and the same facts', async () 
 
   expect(JSON.parse(renderReportJson(report))).toEqual({
     schema_version: 1,
+    anchors: null,
     verdict: 'tampered',
     origin: 'example.test/purge/1f0c77a2',
     size: 4,

@@ -65,6 +65,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'trust.ts',
     'verify-content.ts',
     'verify-evidence.ts',
+    'verify-heads.ts',
     'verify.ts',
     'wire.ts',
   ],

@@ -3,9 +3,6 @@ import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { exportJournal, type ExportOptions } from '../../journal/export.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
-import { openExport } from '../../journal/read-export.ts'
-import { verifyExport } from '../../journal/verify-export.ts'
-import type { VerifyOptions, VerifyReport } from '../../journal/verify.ts'
 import { openConnection, type CliContext } from '../context.ts'
 
 /** `journal export`: the journal as a folder that is checked elsewhere. */
@@ -28,11 +25,6 @@ export function exportCommand(context: CliContext): Command {
       const head = await inSnapshot(connection.db, async (trx) => exportJournal(trx, options))
       context.out(`${printTreeHead(head)}\n`)
     })
-}
-
-/** Verifies a folder that `journal export` wrote; nothing but its files is asked. */
-export async function verifyFolder(folder: string, options: VerifyOptions): Promise<VerifyReport> {
-  return verifyExport(await openExport(folder), options)
 }
 
 function sequence(text: string): number {

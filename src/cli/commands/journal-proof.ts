@@ -15,12 +15,13 @@ import { provableDatabase, provableExport, type Provable } from '../../journal/p
 import { proveRow } from '../../journal/prove.ts'
 import { openExport } from '../../journal/read-export.ts'
 import { provedJson, renderProved } from '../../journal/render-proof.ts'
-import { parseTrust, type Trust } from '../../journal/trust.ts'
+import type { Trust } from '../../journal/trust.ts'
 import { readTable } from '../../policy/name.ts'
 import { visible } from '../../policy/visible.ts'
 import { fileError, openConnection, type CliContext } from '../context.ts'
 import { InconclusiveError, MalformedError } from '../inconclusive.ts'
 import { json } from '../output.ts'
+import { readTrust } from '../trust-file.ts'
 
 type ProveOptions = {
   readonly table: string
@@ -131,7 +132,14 @@ async function proved(
   const anchor = { note: journal.checkpoint ?? '', keys: checkpoint }
   for (const each of evidence) {
     const made = await proveRow(within(journal, from, to), each, { origin, target, key }, anchor)
-    if (made.fault === undefined) return sound(made.proof, { origin, log: checkpoint, entry: null })
+    if (made.fault === undefined)
+      return sound(made.proof, {
+        origin,
+        log: checkpoint,
+        entry: null,
+        witnesses: [],
+        quorum: null,
+      })
     if (made.fault === 'uncovered') {
       throw new InconclusiveError('the row is there, and no checkpoint covers its batch yet', {
         remedy: 'run: retentiond journal checkpoint',
@@ -211,17 +219,10 @@ export function verifyProofCommand(context: CliContext): Command {
           ? renderProved(what, visible)
           : `NOT PROVED: ${fault.code}: ${fault.message}\n`
       context.out(options.output === 'json' ? json(1, verdict) : text)
-      context.exit(fault === undefined ? EXIT.done : EXIT.failed)
+      context.exit(
+        fault === undefined ? EXIT.done : fault.code === 'QUORUM' ? EXIT.refused : EXIT.failed,
+      )
     })
-}
-
-/** Reads a trust file; a wrong one is no word about the journal. */
-export async function readTrust(path: string): Promise<Trust> {
-  const read = parseTrust(await readText(path))
-  if (read.fault === undefined) return read.trust
-  throw new MalformedError(`${path} is no trust file: ${read.fault}`, {
-    remedy: 'write lines as: log VERIFIER_KEY',
-  })
 }
 
 async function readText(path: string): Promise<string> {

@@ -2,20 +2,18 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../../base/errors.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { parseEntry } from '../../journal/entry.ts'
-import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
 import { treeHead } from '../../journal/nodes.ts'
-import { findEntryBySeq, journalReader, readEntries } from '../../journal/read.ts'
-import { renderEntry, renderList, renderReport, renderReportJson } from '../../journal/render.ts'
-import { parseVerifierKey, type VerifierKey } from '../../journal/note.ts'
+import { findEntryBySeq, readEntries } from '../../journal/read.ts'
+import { renderEntry, renderList } from '../../journal/render.ts'
+import { parseVerifierKey } from '../../journal/note.ts'
 import { checkSignature } from '../../journal/signature.ts'
-import { exitOf, verify, type StoredEntry, type VerifyReport } from '../../journal/verify.ts'
-import { required } from '../config.ts'
-import { openAt, openConnection, type CliContext } from '../context.ts'
-import { inconclusive } from '../inconclusive.ts'
+import type { StoredEntry } from '../../journal/verify.ts'
+import { openConnection, type CliContext } from '../context.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
-import { exportCommand, verifyFolder } from './journal-export.ts'
+import { exportCommand } from './journal-export.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 import { proveCommand, verifyProofCommand } from './journal-proof.ts'
+import { verifyCommand } from './journal-verify.ts'
 
 /** `journal`: what was destroyed, and whether the record of it can be believed. */
 export function journalCommand(context: CliContext): Command {
@@ -90,70 +88,7 @@ function isSigned(stored: StoredEntry, first: StoredEntry | null): boolean | nul
   return key === null ? null : checkSignature(key, { origin: genesis.origin, ...stored })
 }
 
-type VerifyOptions = {
-  readonly expect?: TreeHead
-  readonly trustKey?: VerifierKey
-  /** An export, in place of the database. */
-  readonly dir?: string
-  readonly output: 'text' | 'json'
-}
-
-function verifyCommand(context: CliContext): Command {
-  return new Command('verify')
-    .description('recompute the journal from its bytes; 0 only against a head kept elsewhere')
-    .option('--dir <folder>', 'verify an export; no database is asked')
-    .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
-    .option(
-      '--trust-key <vkey>',
-      'entry key as kept elsewhere (default: the one in entry 0)',
-      trustKey,
-    )
-    .addOption(
-      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
-    )
-    .action(async (options: VerifyOptions) => {
-      // Parsed outside: a wrong setting is not a word about the journal.
-      const url = options.dir === undefined ? required(context.config().databaseUrl) : ''
-      const report = await inconclusive(async () =>
-        options.dir === undefined
-          ? verifyAt(url, options)
-          : verifyFolder(options.dir, trusted(options)),
-      )
-      context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
-      context.exit(exitOf(report.verdict))
-    })
-}
-
-async function verifyAt(url: string, options: VerifyOptions): Promise<VerifyReport> {
-  await using connection = await openAt(url)
-  await checkMigrated(connection.db).catch((error: unknown) => {
-    if (!(error instanceof ConfigError)) throw error
-    throw new ConfigError(error.message, {
-      cause: error,
-      remedy: `${error.remedy ?? ''}; if there was a journal here before, ask who removed it`,
-    })
-  })
-  return await verify(journalReader(connection.db), trusted(options))
-}
-
-/** What was kept elsewhere. */
-function trusted({ trustKey, expect }: VerifyOptions) {
-  return { trustKey: trustKey ?? null, expected: expect ?? null }
-}
-
 function sequence(text: string): number {
   if (/^\d{1,15}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('write a whole number')
-}
-
-function expectedHead(text: string): TreeHead {
-  const head = parseTreeHead(text)
-  if (head !== null) return head
-  throw new InvalidArgumentError('write SIZE:ROOT as enforce prints it, as 57:+Ab…=')
-}
-
-function trustKey(text: string): VerifierKey {
-  const key = parseVerifierKey(text)
-  if (key !== null) return key
-  throw new InvalidArgumentError('write a verifier key: name+key id+base64')
 }

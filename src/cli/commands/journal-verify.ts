@@ -1,0 +1,119 @@
+/** `journal verify`: the journal from its bytes, against what was kept elsewhere. */
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { ConfigError } from '../../base/errors.ts'
+import { checkMigrated } from '../../db/migrate.ts'
+import { inSnapshot } from '../../db/transaction.ts'
+import { readAnchors } from '../../journal/anchors.ts'
+import { parseCheckpoint } from '../../journal/checkpoint.ts'
+import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
+import { parseNote, parseVerifierKey, type VerifierKey } from '../../journal/note.ts'
+import { openExport } from '../../journal/read-export.ts'
+import { journalReader } from '../../journal/read.ts'
+import { renderReport, renderReportJson } from '../../journal/render.ts'
+import { verifyExport } from '../../journal/verify-export.ts'
+import { verifyHeads, type HeadsOptions, type KeptNote } from '../../journal/verify-heads.ts'
+import { exitOf, type VerifyReport } from '../../journal/verify.ts'
+import { required } from '../config.ts'
+import { openAt, type CliContext } from '../context.ts'
+import { inconclusive, MalformedError } from '../inconclusive.ts'
+import { readTrust } from '../trust-file.ts'
+
+type Options = {
+  readonly expect?: TreeHead
+  readonly trustKey?: VerifierKey
+  readonly trust?: string
+  readonly anchor?: readonly string[]
+  /** In milliseconds. */
+  readonly maxAge?: number
+  /** An export, in place of the database. */
+  readonly dir?: string
+  readonly deep: boolean
+  readonly output: 'text' | 'json'
+}
+
+export function verifyCommand(context: CliContext): Command {
+  return new Command('verify')
+    .description('recompute the journal from its bytes; 0 only against a head kept elsewhere')
+    .option('--dir <folder>', 'verify an export; no database is asked')
+    .option('--trust <file>', 'keys, witnesses and quorum that you trust, as kept elsewhere')
+    .option('--anchor <place...>', 'checkpoints kept elsewhere: a folder, a file or an address')
+    .option('--max-age <age>', 'how old the newest of them may be: 26h, 90m, 7d', age)
+    .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
+    .option(
+      '--trust-key <vkey>',
+      'entry key as kept elsewhere (default: the one in entry 0)',
+      trustKey,
+    )
+    .option('--deep', 'compare all tokens with their roots, however many there are', false)
+    .addOption(
+      new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
+    )
+    .action(async (options: Options) => {
+      // Parsed outside: a wrong setting is not a word about the journal.
+      const url = options.dir === undefined ? required(context.config().databaseUrl) : ''
+      const report = await inconclusive(async () => {
+        const known = await knownElsewhere(context, options)
+        return options.dir === undefined
+          ? verifyAt(url, known)
+          : verifyExport(await openExport(options.dir), known)
+      })
+      context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
+      context.exit(exitOf(report.verdict))
+    })
+}
+
+/** What was kept elsewhere. */
+async function knownElsewhere(context: CliContext, options: Options): Promise<HeadsOptions> {
+  const { trustKey: key, expect, trust, anchor = [], maxAge, deep } = options
+  const anchors: KeptNote[] = []
+  for (const place of anchor) anchors.push(...(await readAnchors(place)))
+  for (const { name, note } of anchors) {
+    if (parseCheckpoint(parseNote(note)?.text ?? '') !== null) continue
+    throw new MalformedError(`${name} is no checkpoint, or not in its only spelling`, {
+      remedy: 'leave out what is no checkpoint; get the others again from where they were kept',
+    })
+  }
+  return {
+    trustKey: key ?? null,
+    expected: expect ?? null,
+    trust: trust === undefined ? null : await readTrust(trust),
+    anchors,
+    age: maxAge === undefined ? null : { mostMs: maxAge, nowMs: context.clock.now().getTime() },
+    everyToken: deep,
+  }
+}
+
+async function verifyAt(url: string, known: HeadsOptions): Promise<VerifyReport> {
+  await using connection = await openAt(url)
+  await checkMigrated(connection.db).catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error
+    throw new ConfigError(error.message, {
+      cause: error,
+      remedy: `${error.remedy ?? ''}; if there was a journal here before, ask who removed it`,
+    })
+  })
+  // One snapshot: evidence that is pruned meanwhile would look stolen.
+  return await inSnapshot(connection.db, async (trx) => verifyHeads(journalReader(trx), known))
+}
+
+const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+function age(text: string): number {
+  const [, count, unit] = /^([1-9]\d{0,5})([mhd])$/.exec(text) ?? []
+  if (count !== undefined && (unit === 'm' || unit === 'h' || unit === 'd')) {
+    return Number(count) * UNIT_MS[unit]
+  }
+  throw new InvalidArgumentError('write a number of minutes, hours or days, as 26h')
+}
+
+function expectedHead(text: string): TreeHead {
+  const head = parseTreeHead(text)
+  if (head !== null) return head
+  throw new InvalidArgumentError('write SIZE:ROOT as enforce prints it, as 57:+Ab…=')
+}
+
+function trustKey(text: string): VerifierKey {
+  const key = parseVerifierKey(text)
+  if (key !== null) return key
+  throw new InvalidArgumentError('write a verifier key: name+key id+base64')
+}
