@@ -32,6 +32,7 @@ import type { EntryDraft, PolicyReference, TableRows, Trigger } from '../journal
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry, type Appended } from '../journal/store.ts'
 import type { Boundary } from '../plan/boundary.ts'
+import { readIdle, type Idle } from '../plan/orders.ts'
 import { carryOut, findChanges } from './act.ts'
 import { gather, onlyWhole } from './along.ts'
 import { proveClock, type ClockReading } from './clock.ts'
@@ -177,9 +178,9 @@ type Batch = {
 async function runSteps(batch: Batch): Promise<BatchResult> {
   const { trx, tools, order, place, trace } = batch
   const { fitted, boundary } = order
-  await beginBatch(trx, tools, order)
+  const idle = await beginBatch(trx, tools, order)
 
-  const rows = await select(trx, statements.lockActionable(fitted, boundary, place))
+  const rows = await select(trx, statements.lockActionable({ fitted, boundary, idle }, place))
   const last = rows.at(-1)
   const cursor =
     last === undefined ? null : cursorBehind(place.stretch, last, readKey(last, fitted.key))
@@ -196,7 +197,7 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   await tools.onStep('catalog')
   const decided = await select(
     trx,
-    statements.decideAgain(fitted, boundary, candidates.keys, candidates.locked),
+    statements.decideAgain({ fitted, boundary, idle }, candidates.keys, candidates.locked),
   )
   const keys = await onlyWhole(
     trx,
@@ -211,18 +212,22 @@ async function runSteps(batch: Batch): Promise<BatchResult> {
   return { kind: 'done', rows: keys.length, children, spared, cursor, atEnd }
 }
 
-/** The lease is ours, the clock ran on, and no table may change its shape from here on. */
+/**
+ * The lease is ours, the clock ran on, and no table may change its shape from here on, nor may a person
+ * place or lift a hold: returns of which kinds none is open.
+ */
 export async function beginBatch(
   trx: Transaction<OwnTables>,
   tools: BatchTools,
   { fitted }: BatchOrder,
-): Promise<void> {
+): Promise<Idle> {
   await tools.onStep('begun')
   await proveLease(trx, tools.lease)
   await proveClock(trx, tools.started, tools.clock)
   await tools.onStep('lease')
   await closeShapes(trx, fitted)
   await tools.onStep('shape')
+  return readIdle(trx, fitted)
 }
 
 /** Takes the rows of a batch out of what the rule may act on, all its connections together. */

@@ -9,14 +9,16 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
+import { invariant } from '../base/errors.ts'
 import { closedBy } from '../catalog/chain.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { keyArray, tableId } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { SQLSTATE, saysRowRefused, sqlstateOf } from '../db/sqlstate.ts'
-import { anyOrderOpen, coversOf } from '../hold/held.ts'
+import { coversOf } from '../hold/held.ts'
 import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
+import { isAllIdle, type Idle } from '../plan/orders.ts'
 import { isUnmasked, type Nonce } from '../plan/mask.ts'
 import { maskedColumns } from '../plan/mask-rows.ts'
 import {
@@ -31,7 +33,7 @@ import {
 } from './batch.ts'
 import { proveFloors, refuseUnmasked } from './prove.ts'
 import { proveShape } from './shape.ts'
-import { purgeStretch } from './statements.ts'
+import { purgeMarked, purgeStretch } from './statements.ts'
 import { within, type Stretch } from './stretch.ts'
 
 export type FoldResult =
@@ -89,10 +91,12 @@ export async function foldStretch(
   const trace = newTrace()
   try {
     return await inBatch(tools, order, trace, async (trx) => {
-      await beginBatch(trx, tools, order)
-      const before = await prelude(trx, order)
+      const idle = await beginBatch(trx, tools, order)
+      // A hold that is open might cover a row: whether it does is decided step by step.
+      if (!isAllIdle(order.fitted, idle)) throw new Unfit(null)
+      const { size } = await prelude(trx)
       const nonce = randomBytes(32).toString('hex')
-      const rows = await actAtOnce(trx, order, { stretch, nonce, ...before })
+      const rows = await actAtOnce(trx, order, { stretch, nonce, size, idle })
       if (rows > limit) throw new Unfit(rows)
       await tools.onStep('rows')
       await tools.onStep('related')
@@ -111,19 +115,17 @@ export async function foldStretch(
 
 type Prelude = { readonly size: string }
 
-/** A hold that is open might cover a row: whether it does is decided step by step. */
-async function prelude(trx: Transaction<OwnTables>, { fitted }: BatchOrder): Promise<Prelude> {
-  const { rows } = await sql<{ held: boolean; size: string }>`
+async function prelude(trx: Transaction<OwnTables>): Promise<Prelude> {
+  const { rows } = await sql<Prelude>`
     select
       set_config('lock_timeout', ${String(ROW_WAIT_MS)}::text, true),
-      ${anyOrderOpen(fitted.held)} as held,
       (select size::text from retentiond.head) as size`.execute(trx)
   const [row] = rows
-  if (row === undefined || row.held) throw new Unfit(null)
+  invariant(row !== undefined, 'a select without from has one row')
   return row
 }
 
-type Acting = Prelude & { readonly stretch: Stretch; readonly nonce: Nonce }
+type Acting = Prelude & { readonly stretch: Stretch; readonly nonce: Nonce; readonly idle: Idle }
 
 async function actAtOnce(
   trx: Transaction<OwnTables>,
@@ -133,8 +135,13 @@ async function actAtOnce(
   const { fitted, boundary, marked } = order
   try {
     if (fitted.rule.action.kind === 'purge') {
-      const { rows } = await purgeStretch(fitted, boundary, acting.stretch, marked).execute(trx)
-      return Number(rows[0]?.rows)
+      const decided = { fitted, boundary, idle: acting.idle }
+      if (marked) {
+        const { rows } = await purgeMarked(decided, acting.stretch).execute(trx)
+        return Number(rows[0]?.rows)
+      }
+      const { numAffectedRows } = await purgeStretch(decided, acting.stretch).execute(trx)
+      return Number(numAffectedRows)
     }
     const { rows } = await anonymiseStretch(order, acting).execute(trx)
     if (rows[0]?.unmasked !== '0') refuseUnmasked(fitted, rows[0]?.unmasked ?? '?')
@@ -152,14 +159,14 @@ async function actAtOnce(
  */
 function anonymiseStretch(
   { fitted, boundary }: BatchOrder,
-  { stretch, nonce, size }: Acting,
+  { stretch, nonce, size, idle }: Acting,
 ): RawBuilder<{ rows: string; unmasked: string }> {
   const { table, key, rule, maskDigest } = fitted
   return sql`
     with done as (
       update ${tableId(stretch.part)} as row
       set ${maskedColumns(fitted, nonce)}
-      where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary))}
+      where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary), [], idle)}
       returning
         ${keyArray(key, 'row')} as key,
         ${isUnmasked({ governed: fitted, alias: 'row' }, nonce)} as unmasked

@@ -13,6 +13,7 @@ import { inSnapshot } from '../db/transaction.ts'
 import type { TableRows } from '../journal/entry.ts'
 import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
+import { readIdle } from '../plan/orders.ts'
 import type { WalkKind } from '../policy/walk.ts'
 import {
   actOnStretch,
@@ -276,10 +277,11 @@ async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T
 
 async function countActionable(tools: RuleTools, { fitted, boundary }: RuleOrder): Promise<number> {
   return inSnapshot(tools.db, async (trx) => {
+    const idle = await readIdle(trx, fitted)
     const { rows } = await sql<{ rows: string }>`
       select count(*)::text as rows
       from ${tableId(fitted.table)} as row
-      where ${isActionable(viewOf(fitted, boundary))}`.execute(trx)
+      where ${isActionable(viewOf(fitted, boundary), [], idle)}`.execute(trx)
     return Number(rows[0]?.rows ?? 0)
   })
 }

@@ -24,9 +24,17 @@ import { hasUnlockedAbove, type LockedAbove } from '../hold/above.ts'
 import type { Boundary } from '../plan/boundary.ts'
 import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
+import type { Idle } from '../plan/orders.ts'
 import type { Asked } from '../plan/unit.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 import { orderOf, placeText, within, type Place, type Stretch } from './stretch.ts'
+
+/** By what a batch decides; `idle` was read with holds closed. */
+export type Decided = {
+  readonly fitted: FittedRule
+  readonly boundary: Boundary
+  readonly idle: Idle
+}
 
 /** Key columns of the rows that a set of given rows is found by. */
 export type Given = { readonly columns: readonly KeyColumn[]; readonly keys: readonly Key[] }
@@ -79,14 +87,13 @@ export function holdShape(table: TableRef): RawBuilder<unknown> {
  * Rows locked by others are left out, so a short answer means only that the stretch is at its end.
  */
 export function lockActionable(
-  fitted: FittedRule,
-  boundary: Boundary,
+  { fitted, boundary, idle }: Decided,
   { stretch, cursor, limit }: Place,
 ): RawBuilder<Record<string, unknown>> {
   return sql`
     select ${keyTexts(fitted.key, 'row')}${linkTexts(fitted.start)}${placeText(stretch)}
     from ${tableId(stretch.part)} as row
-    where ${within(stretch, cursor, fitted)} and ${isActionable(viewOf(fitted, boundary))}
+    where ${within(stretch, cursor, fitted)} and ${isActionable(viewOf(fitted, boundary), [], idle)}
     order by ${orderOf(stretch, fitted)}
     limit ${limit}::int
     for update of row skip locked`
@@ -108,8 +115,7 @@ export type Locked = {
  * row that goes along but locked ones.
  */
 export function decideAgain(
-  fitted: FittedRule,
-  boundary: Boundary,
+  { fitted, boundary, idle }: Decided,
   keys: readonly Key[],
   locked: Locked,
 ): RawBuilder<Record<string, unknown>> {
@@ -128,7 +134,7 @@ export function decideAgain(
     ? [{ along: null, of: (row: string) => isNotAmong({ columns: key, keys }, row) }]
     : []
   const conditions = [
-    isActionable(viewOf(fitted, boundary), [...unlocked, ...together]),
+    isActionable(viewOf(fitted, boundary), [...unlocked, ...together], idle),
     ...locked.related.map((_, at) => seesOnlyHeld(at)),
   ]
   return sql`
@@ -190,24 +196,25 @@ export function countAttached(
  * that may go. PostgreSQL locks each row and asks the predicate again of one that changed meanwhile.
  */
 export function purgeStretch(
-  fitted: FittedRule,
-  boundary: Boundary,
+  { fitted, boundary, idle }: Decided,
   stretch: Stretch,
-  marked: boolean,
-): RawBuilder<{ rows: string }> {
-  const { table, key } = fitted
-  const unmarked = sql`,
-    unmarked as (
-      delete from retentiond.anonymised as marker
-      using gone
-      where marker.table_oid = ${table.oid}::oid and marker.key = gone.key
-    )`
+): RawBuilder<unknown> {
   return sql`
-    with gone as (
-      delete from ${tableId(stretch.part)} as row
-      where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary))}
-      returning ${marked ? sql`${keyArray(key, 'row')} as key` : sql`1`}
-    )${marked ? unmarked : sql``}
+    delete from ${tableId(stretch.part)} as row
+    where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary), [], idle)}`
+}
+
+/** The same, and the markers of these rows: a marker holds a key in clear, and goes when its row goes. */
+export function purgeMarked(decided: Decided, stretch: Stretch): RawBuilder<{ rows: string }> {
+  const { table, key } = decided.fitted
+  return sql`
+    with
+      gone as (${purgeStretch(decided, stretch)} returning ${keyArray(key, 'row')} as key),
+      unmarked as (
+        delete from retentiond.anonymised as marker
+        using gone
+        where marker.table_oid = ${table.oid}::oid and marker.key = gone.key
+      )
     select count(*)::text as rows from gone`
 }
 

@@ -6,7 +6,7 @@ import { sql, type RawBuilder } from 'kysely'
 import { printTable } from '../base/names.ts'
 import type { ForeignKey, Table } from '../catalog/catalog.ts'
 import type { Above, Cover, CoverSource, Held, Holding } from '../catalog/fitted.ts'
-import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
+import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
 import { writtenId, type Condition, type Rule } from '../policy/policy.ts'
 
 /** How the filter of a policy is asked of a row. */
@@ -18,6 +18,8 @@ export type Ground = {
   readonly on: string
   /** The table that holds it; null if a person's order does. */
   readonly source: string | null
+  /** True of an order (`placed`) that might hold some row on this ground; null if a table holds it. */
+  readonly order: RawBuilder<unknown> | null
   /** True of a held row; `only` narrows the persons' orders, which go by the alias `placed`. */
   readonly holds: (row: string, only?: RawBuilder<unknown>) => RawBuilder<boolean>
 }
@@ -40,21 +42,9 @@ function groundsAbove(above: Above, matches: Matches, below: readonly Above[]): 
   return [...own, ...above.above.flatMap((each) => groundsAbove(each, matches, path))]
 }
 
-/** True if a person's order that is open might cover some row: without knowing which. */
-export function anyOrderOpen(held: readonly Held[]): RawBuilder<boolean> {
-  const covers = held.flatMap((each) => coversOf(each))
-  const rules = covers.flatMap((cover) => cover.rules.flatMap((rule) => orderedIds(rule)))
-  return sql<boolean>`exists (
-    select from retentiond.hold as placed
-    where placed.lifted_at is null and (
-      (placed.scope = 'row' and (
-        placed.table_oid = any (${covers.map(({ table }) => table.oid)}::oid[])
-        or placed.table_name = any (${covers.map(({ table }) => printTable(table))}::text[])
-      ))
-      or (placed.scope = 'subject' and ${covers.some(({ subjects }) => subjects.length > 0)}::boolean)
-      or (placed.scope = 'rule' and placed.rule = any (${rules}::text[]))
-    )
-  )`
+/** True if an order of one of these kinds is open, whatever it covers. */
+export function anyOpen(orders: readonly RawBuilder<unknown>[]): RawBuilder<boolean> {
+  return anyOrder(disjunction(orders))
 }
 
 type Climbing = Cover & { readonly above: readonly Above[] }
@@ -149,23 +139,30 @@ export function aliasAt(length: number): string {
 function coverGrounds(cover: Cover, matches: Matches): readonly Ground[] {
   const on = printTable(cover.table)
   return [
-    ...ordersOn(cover, matches).map((order) => ({
+    ...ordersOn(cover, matches).map(({ kind, covers }) => ({
       on,
       source: null,
+      order: kind,
       holds: (row: string, only: RawBuilder<unknown> = sql`true`) =>
-        anyOrder(conjunction([order(row), only])),
+        anyOrder(conjunction([kind, covers(row), only])),
     })),
     ...cover.sources.map((source) => ({
       on,
       source: printTable(source.table),
+      order: null,
       holds: (row: string) => anyOfSource(source, row, matches),
     })),
   ]
 }
 
-type Order = (row: string) => RawBuilder<unknown>
-
 /** What persons may have ordered to keep, as conditions on `placed`. */
+type Order = {
+  /** True of every order of this kind. */
+  readonly kind: RawBuilder<unknown>
+  /** True of those that cover the row. */
+  readonly covers: (row: string) => RawBuilder<unknown>
+}
+
 function ordersOn(cover: Cover, matches: Matches): readonly Order[] {
   const { table, key, subjects, rules, formerly } = cover
   const places = [table, ...(formerly === null ? [] : [formerly])]
@@ -175,19 +172,17 @@ function ordersOn(cover: Cover, matches: Matches): readonly Order[] {
   )`
   const names = sql`${key.map(({ name }) => name)}::text[]`
   return [
-    (row) => sql`${isOn} and placed.key = ${keyArray(key, row)}`,
+    { kind: isOn, covers: (row) => sql`placed.key = ${keyArray(key, row)}` },
     // The key of the table has changed since: no longer known which row was meant, so every one is.
-    () => sql`${isOn} and placed.key_columns <> ${names}`,
-    ...subjects.map(
-      (subject): Order =>
-        (row) =>
-          sql`placed.scope = 'subject' and placed.subject = cast(${columnId(row, subject)} as text)`,
-    ),
-    ...rules.map(
-      (rule): Order =>
-        (row) =>
-          ruleOrder(rule, table, row, matches),
-    ),
+    { kind: sql`${isOn} and placed.key_columns <> ${names}`, covers: () => sql`true` },
+    ...subjects.map((subject): Order => ({
+      kind: sql`placed.scope = 'subject'`,
+      covers: (row) => sql`placed.subject = cast(${columnId(row, subject)} as text)`,
+    })),
+    ...rules.map((rule): Order => ({
+      kind: sql`placed.scope = 'rule' and placed.rule = any (${orderedIds(rule)}::text[])`,
+      covers: (row) => (rule.where === null ? sql`true` : matches(rule.where, table, row)),
+    })),
   ]
 }
 
@@ -201,12 +196,6 @@ function anyOrder(condition: RawBuilder<unknown>): RawBuilder<boolean> {
 /** A hold on a rule with phases is on each of them. */
 function orderedIds(rule: Rule): readonly string[] {
   return [rule.id, writtenId(rule)]
-}
-
-function ruleOrder(rule: Rule, table: Table, row: string, matches: Matches): RawBuilder<unknown> {
-  const ids = orderedIds(rule)
-  const spoken = rule.where === null ? sql`true` : matches(rule.where, table, row)
-  return sql`placed.scope = 'rule' and placed.rule = any (${ids}::text[]) and ${spoken}`
 }
 
 function anyOfSource(source: CoverSource, row: string, matches: Matches): RawBuilder<boolean> {

@@ -4,29 +4,35 @@ import { printTable, sameTable, type TableName } from '../base/names.ts'
 import {
   isTangled,
   type Blocker,
-  type Child,
   type GovernedRule,
   type Reader,
   type StartedRule,
 } from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
-import { groundsOf, holdsRow, stillHolds, type Ground } from '../hold/held.ts'
+import { holdsRow, stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
 import { matches } from './condition.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
 import { alongOf, anyAmong, anyGoing, keyColumnsOf } from './going.ts'
 import { takesAway } from '../policy/policy.ts'
 import { isUnmasked } from './mask.ts'
+import { groundsFor, NONE_IDLE, stillIdle, type Idle } from './orders.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
 import { anyInUnit, type Asked } from './unit.ts'
 
 /**
  * True of a due row that a batch may act on now. `more` is what else must not be true of it, or of
- * rows that change with it.
+ * rows that change with it; for orders of an `idle` kind no row is asked by itself.
  */
-export function isActionable(view: View, more: readonly Asked[] = []): RawBuilder<boolean> {
-  return isUnhindered(view, [...hindering(view, view.fitted.blockers), ...more])
+export function isActionable(
+  view: View,
+  more: readonly Asked[] = [],
+  idle: Idle = NONE_IDLE,
+): RawBuilder<boolean> {
+  const hindrances = [...hindering(view, view.fitted.blockers, idle), ...more]
+  const unhindered = isUnhindered(view, hindrances)
+  return idle.size === 0 ? unhindered : conjunction([unhindered, stillIdle(view.fitted, idle)])
 }
 
 function isUnhindered(view: View, hindrances: readonly Asked[]): RawBuilder<boolean> {
@@ -57,12 +63,15 @@ function notDue(view: View): Asked {
 }
 
 /** Everything that may stand in the way of a row, or of one that changes with it. */
-function hindering(view: View, blocking: readonly Blocker[]): readonly Asked[] {
+function hindering(
+  view: View,
+  blocking: readonly Blocker[],
+  idle: Idle = NONE_IDLE,
+): readonly Asked[] {
   return [
-    ...groundsFor(view).map(({ along, ground }) => ({
-      along,
-      of: (row: string) => ground.holds(row),
-    })),
+    ...groundsFor(view.fitted)
+      .filter((_, at) => !idle.has(at))
+      .map(({ along, ground }) => ({ along, of: (row: string) => ground.holds(row) })),
     ...superseding(view),
     ...keepers(view),
     ...blockers(view, blocking),
@@ -113,18 +122,12 @@ export function isHeld(view: View): RawBuilder<boolean> {
 
 /** Each ground on which the row, or one that changes with it, may be held. */
 export function heldBy(view: View): readonly HeldBy[] {
-  return groundsFor(view).map(({ along, ground }) => ({
+  return groundsFor(view.fitted).map(({ along, ground }) => ({
     on: ground.on,
     source: ground.source,
     condition: (only?: RawBuilder<unknown>) =>
       anyAmong(view, along, (row) => ground.holds(row, only)),
   }))
-}
-
-function groundsFor({ fitted }: View): readonly { along: Child | null; ground: Ground }[] {
-  return fitted.held.flatMap((held) =>
-    groundsOf(held, matches).map((ground) => ({ along: held.along, ground })),
-  )
 }
 
 type HeldBy = Pick<Ground, 'on' | 'source'> & {
