@@ -125,6 +125,35 @@ export class JournalCorruptError extends RetentionError {
   override readonly name = 'JournalCorruptError'
 }
 
+/**
+ * The journal is not the one that somebody outside the database remembers: it was cut back by a
+ * restore, it went another way, it is another journal, or it stands in another cluster.
+ */
+export class RestoredError extends RetentionError {
+  readonly code: 'ROLLED_BACK' | 'FORKED' | 'OTHER_JOURNAL' | 'OTHER_CLUSTER'
+  readonly exit = EXIT.journalUnsound
+  override readonly name = 'RestoredError'
+
+  constructor(code: RestoredError['code'], message: string, details: Details = {}) {
+    super(message, details)
+    this.code = code
+  }
+}
+
+/** A place outside the database did not take a checkpoint; it is asked again later. */
+export class SinkError extends RetentionError {
+  readonly code = 'SINK_FAILED'
+  readonly exit = EXIT.failed
+  override readonly name = 'SinkError'
+}
+
+/** For too long nothing outside the database has known what was journalled. */
+export class AnchorLagError extends RetentionError {
+  readonly code = 'ANCHOR_LAG'
+  readonly exit = EXIT.refused
+  override readonly name = 'AnchorLagError'
+}
+
 /** One of our own promises is broken; foreign input never causes it. */
 export class Bug extends RetentionError {
   readonly code = 'BUG'

@@ -14,6 +14,10 @@ export type Config = {
   readonly entryKeyFile: Setting
   /** File of the key that signs checkpoints (PKCS#8 PEM, Ed25519); null: none are signed. */
   readonly checkpointKeyFile: string | null
+  /** File that says where checkpoints go; null: nowhere but the log. */
+  readonly anchorsFile: string | null
+  /** File that remembers the journal outside the database; null: nothing does. */
+  readonly stateFile: string | null
   /** File of the key under which rows are committed to; null: only their number is journalled. */
   readonly evidenceKeyFile: string | null
   /** File of the key of pseudonyms (64 hexadecimal digits); null if no rule makes any. */
@@ -40,6 +44,8 @@ const KNOWN = new Set([
   'RETENTIOND_POLICIES',
   'RETENTIOND_ENTRY_KEY_FILE',
   'RETENTIOND_CHECKPOINT_KEY_FILE',
+  'RETENTIOND_ANCHORS_FILE',
+  'RETENTIOND_STATE_FILE',
   'RETENTIOND_EVIDENCE_KEY_FILE',
   'RETENTIOND_PSEUDONYM_KEY_FILE',
   'RETENTIOND_CONNECTIONS',
@@ -66,6 +72,8 @@ export function parseConfig(env: Environment, readSecret: (file: string) => stri
       value: env['RETENTIOND_ENTRY_KEY_FILE'] ?? null,
     },
     checkpointKeyFile: env['RETENTIOND_CHECKPOINT_KEY_FILE'] ?? null,
+    anchorsFile: env['RETENTIOND_ANCHORS_FILE'] ?? null,
+    stateFile: env['RETENTIOND_STATE_FILE'] ?? null,
     evidenceKeyFile: env['RETENTIOND_EVIDENCE_KEY_FILE'] ?? null,
     pseudonymKeyFile: env['RETENTIOND_PSEUDONYM_KEY_FILE'] ?? null,
     listen: parseListen(env['RETENTIOND_LISTEN'] ?? '127.0.0.1:8080'),

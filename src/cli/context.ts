@@ -11,12 +11,9 @@ import {
   type ConnectOptions,
 } from '../db/connect.ts'
 import { sql } from 'kysely'
-import {
-  openCheckpointer,
-  type Checkpointer,
-  type CheckpointTools,
-  type Publish,
-} from '../journal/checkpointer.ts'
+import { openAnchored } from '../anchor/anchored.ts'
+import { openAnchoring } from '../anchor/anchoring.ts'
+import type { Checkpointer, CheckpointTools, Publish } from '../journal/checkpointer.ts'
 import { readEvidenceFile } from '../journal/evidence-file.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
 import { readCheckpointKeyFile } from '../journal/key-file.ts'
@@ -26,6 +23,7 @@ import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { visible } from '../policy/visible.ts'
 import { required, type Config } from './config.ts'
+import { readAnchors, type Anchors } from './anchors-file.ts'
 import { readPseudonymKey } from './pseudonym-file.ts'
 
 /** What a command may touch of the world outside. Data goes to `out`, all talk to `err`. */
@@ -141,18 +139,29 @@ export async function loadConfigured(context: CliContext, folder?: string): Prom
   return valueOf(await loadPolicies(folder ?? context.config().policies))
 }
 
-/** Opens what signs checkpoints, if a key is set. */
+/** Opens what signs checkpoints and brings them to the sinks, if a key is set. */
 export async function checkpointer(
   context: CliContext,
-  tools: Omit<CheckpointTools, 'checkpoints'>,
+  tools: Omit<CheckpointTools, 'checkpoints'> & { readonly log: Log },
   publish: Publish,
 ): Promise<Checkpointer | undefined> {
   const { checkpointKeyFile } = context.config()
+  const anchors = await readConfiguredAnchors(context)
+  if (checkpointKeyFile === null && anchors.sinks.length > 0) {
+    throw new ConfigError('there are sinks, and RETENTIOND_CHECKPOINT_KEY_FILE is not set', {
+      remedy: 'make a key with: retentiond keygen checkpoint.key, then set it to that file',
+    })
+  }
   if (checkpointKeyFile === null) return undefined
-  return openCheckpointer(
-    { ...tools, checkpoints: await readCheckpointKeyFile(checkpointKeyFile) },
-    publish,
-  )
+  const checkpoints = await readCheckpointKeyFile(checkpointKeyFile)
+  return openAnchored({ ...tools, checkpoints }, openAnchoring({ ...tools, ...anchors }), publish)
+}
+
+/** Opens the sinks that the configuration names. */
+export async function readConfiguredAnchors(context: CliContext): Promise<Anchors> {
+  const { anchorsFile } = context.config()
+  if (anchorsFile === null) return { sinks: [], quorum: 1, maxLagMs: Infinity }
+  return readAnchors(anchorsFile, readSecret(anchorsFile), context.clock)
 }
 
 /** Reads the key under which rows are committed to, if one is set. */

@@ -12,6 +12,7 @@ import { explainCommand } from './commands/explain.ts'
 import { holdCommand } from './commands/hold.ts'
 import { grantsCommand, keygenCommand, migrateCommand } from './commands/set-up.ts'
 import { validateCommand } from './commands/validate.ts'
+import { witnessCommand } from './commands/witness.ts'
 import { VERSION } from './product.ts'
 
 /** Runs the command that the arguments name. Usage that makes no sense is a UsageError. */
@@ -35,6 +36,7 @@ export async function runProgram(context: CliContext, argv: readonly string[]): 
     grantsCommand(context),
     migrateCommand(context),
     schemaCommand(context),
+    witnessCommand(context),
   ]
   for (const command of commands) program.addCommand(command)
   handUsage(program, context, 'retentiond')

@@ -55,6 +55,12 @@ function renderProgress(
 }
 
 function spell(fields: object): string {
-  const parts = Object.entries(fields).map(([name, value]) => `${name} ${String(value)}`)
+  const parts = Object.entries(fields).map(([name, value]) => `${name} ${told(value)}`)
   return parts.length === 0 ? '' : ` (${parts.join(', ')})`
+}
+
+/** Of an error what it says; its remedy is for the log. */
+function told(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value)
+  return 'message' in value ? String(value.message) : 'name' in value ? String(value.name) : ''
 }

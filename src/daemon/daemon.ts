@@ -26,7 +26,7 @@ import type { PolicySet } from '../policy/policy.ts'
 import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
-import { pulse, PULSE } from './pulse.ts'
+import { deliver, DELIVERY, pulse, PULSE } from './pulse.ts'
 import { untilReachable } from './reach.ts'
 import { byCron, openScheduler, type SetAlarm } from './schedule.ts'
 
@@ -49,6 +49,8 @@ export type DaemonOptions = {
   readonly setAlarm?: SetAlarm
   /** What wakes it up for the journal alone; cron, if nothing else is given. */
   readonly setPulse?: SetAlarm
+  /** What wakes it up for sinks that failed; cron, if nothing else is given. */
+  readonly setDelivery?: SetAlarm
   /** Commits to each row that is acted on; left out, their number is journalled. */
   readonly evidenceKey?: EvidenceKey | null
   /** Signs checkpoints; left out, none is signed. */
@@ -101,23 +103,28 @@ interface Pulse extends AsyncDisposable {
   readonly wake: () => void
 }
 
-/** Signs what was written, once an hour and when woken; one look at a time. */
+/** Signs what was written, once an hour and when woken, and brings it to sinks that lack it; one look at a time. */
 function openPulse(options: DaemonOptions, state: State): Pulse {
   let beating = Promise.resolve()
-  const look = async (before: Promise<void>) => {
+  const look = async (before: Promise<void>, work: typeof pulse) => {
     await before
     if (!state.journal || options.signal.aborted) return
-    const unsound = await pulse(options)
+    const unsound = await work(options)
     if (unsound !== null) logFailure(options.log, state, unsound)
   }
   const wake = () => {
-    beating = look(beating)
+    beating = look(beating, pulse)
   }
-  const alarm = (options.setPulse ?? byCron)(PULSE, wake)
+  const alarms = [
+    (options.setPulse ?? byCron)(PULSE, wake),
+    (options.setDelivery ?? byCron)(DELIVERY, () => {
+      beating = look(beating, deliver)
+    }),
+  ]
   return {
     wake,
     [Symbol.asyncDispose]: async () => {
-      await alarm.stop()
+      for (const alarm of alarms) await alarm.stop()
       await beating
     },
   }

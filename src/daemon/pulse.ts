@@ -37,3 +37,18 @@ export async function pulse(tools: PulseTools): Promise<RetentionError | null> {
     return null
   }
 }
+
+/** How often sinks that failed are looked at; for how long each is left alone, it knows itself. */
+export const DELIVERY = { cron: '* * * * *', zone: 'UTC' } as const
+
+/** Brings the newest checkpoint to sinks that lack it, also while a run is at work. */
+export async function deliver({ log, checkpointer }: PulseTools): Promise<RetentionError | null> {
+  try {
+    await checkpointer?.deliver()
+    return null
+  } catch (error) {
+    if (error instanceof RetentionError && error.exit === EXIT.journalUnsound) return error
+    log.warn({ err: tell(error) }, 'no checkpoint could be brought to a sink')
+    return null
+  }
+}

@@ -18,6 +18,7 @@ export const MIGRATIONS: readonly string[] = [
   '0003_approval',
   '0004_checkpoint',
   '0005_evidence',
+  '0006_anchor',
 ]
 
 export type MigrateOptions = {

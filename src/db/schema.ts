@@ -51,6 +51,15 @@ export type CheckpointTable = {
   readonly note: string
 }
 
+/** Which checkpoints each sink has taken. */
+export type AnchorTable = {
+  readonly size: Int8
+  readonly sink: string
+  /** By the clock of the daemon's host. */
+  readonly at: Instant
+  readonly receipt: string | null
+}
+
 /** The right to enforce on this database: a single row. */
 export type LeaseTable = {
   readonly one: boolean
@@ -124,8 +133,10 @@ export type OwnTables = {
   readonly 'retentiond.approval_entry': EntryView
   readonly 'retentiond.keys_entry': EntryView
   readonly 'retentiond.evidence_entry': EntryView
+  readonly 'retentiond.hold_entry': EntryView
   readonly 'retentiond.node': NodeTable
   readonly 'retentiond.checkpoint': CheckpointTable
+  readonly 'retentiond.anchor': AnchorTable
   readonly 'retentiond.evidence': EvidenceTable
   readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable

@@ -96,6 +96,7 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
   const lease = await takeLease(db, request.holder)
   try {
     await closeInterrupted(request)
+    await request.checkpointer?.requireAnchored()
     if (request.evidenceKey) await announceEvidenceKey(request, request.evidenceKey)
     const { result, unsound } = await publishing(request, async (signal) =>
       runRules({ ...request, signal }, { started, lease, origin }),

@@ -38,12 +38,19 @@ export type StoredCheckpoint = { readonly size: number; readonly note: string }
 /** Signs the journal again and again, and knows what it signed before. */
 export interface Checkpointer {
   sign(): Promise<SignedHead>
+  /** Brings the newest head to the places outside the database that lack it. */
+  deliver(): Promise<void>
+  /** Throws if for too long nothing outside the database has known what was journalled. */
+  requireAnchored(): Promise<void>
 }
 
 /** Told of each head that is larger than the one before, once it is signed and stored. */
 export type Publish = (head: SignedHead) => Promise<void> | void
 
-/** Opens a checkpointer: what this process signed before, the journal must continue. */
+/**
+ * Opens a checkpointer that brings nothing anywhere: what this process signed before, the journal
+ * must continue.
+ */
 export function openCheckpointer(tools: CheckpointTools, publish: Publish): Checkpointer {
   let known: TreeHead | null = null
   return {
@@ -53,6 +60,8 @@ export function openCheckpointer(tools: CheckpointTools, publish: Publish): Chec
       known = head
       return head
     },
+    deliver: async () => {},
+    requireAnchored: async () => {},
   }
 }
 

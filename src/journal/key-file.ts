@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
-import { noteSignerOf, type NoteSigner } from './note.ts'
+import { cosignerOf, noteSignerOf, type Cosigner, type NoteSigner } from './note.ts'
 import { signerOf, type Signer } from './signature.ts'
 
 /**
@@ -27,14 +27,24 @@ export async function readCheckpointKeyFile(path: string): Promise<NoteSigner> {
   return requireKey('checkpoint', path, noteSignerOf(await readSecretFile('checkpoint', path)))
 }
 
+/** Reads the key of a witness, under the same conditions. */
+export async function readWitnessKeyFile(path: string): Promise<Cosigner> {
+  return requireKey('witness', path, cosignerOf(await readSecretFile('witness', path)))
+}
+
 /** Which key a file holds, for messages. */
-type KeyName = 'entry' | 'checkpoint'
+type KeyName = 'entry' | 'checkpoint' | 'witness' | 'S3'
 
 function requireKey<T>(name: KeyName, path: string, key: T | null): T {
   if (key !== null) return key
   throw new ConfigError(`${name} key file ${path} holds no Ed25519 key in PKCS#8 PEM`, {
     remedy: `name the file that retentiond keygen made, or run: retentiond keygen ${path}`,
   })
+}
+
+/** Reads one line that is a secret of a sink, under the same conditions. */
+export async function readSecretLine(path: string): Promise<string> {
+  return (await readSecretFile('S3', path)).trim()
 }
 
 async function readSecretFile(name: KeyName, path: string): Promise<string> {

@@ -19,6 +19,13 @@ export interface NoteSigner {
   vkey(name: string): string
 }
 
+/** The key of a witness: it signs a text together with the time at which it saw it. */
+export interface Cosigner {
+  /** Key id (4 bytes), time (8 bytes), then the signature (64 bytes). */
+  cosign(name: string, text: Uint8Array, time: number): Buffer
+  vkey(name: string): string
+}
+
 /** What a key signs: the text itself, or the text with the time at which a witness saw it. */
 export type Algorithm = 'ed25519' | 'cosignature'
 
@@ -77,6 +84,26 @@ export function noteSignerOf(pem: string): NoteSigner | null {
   }
 }
 
+/** As `noteSignerOf`, for a witness. */
+export function cosignerOf(pem: string): Cosigner | null {
+  const privateKey = readPrivateKey(pem)
+  if (privateKey?.asymmetricKeyType !== 'ed25519') return null
+  const publicBytes = bytesOf(createPublicKey(privateKey))
+  return {
+    cosign: (name, text, time) => {
+      const seconds = Buffer.alloc(TIME_BYTES)
+      seconds.writeBigUInt64BE(BigInt(time))
+      const signature = signBytes(null, cosignedText(text, time), privateKey)
+      return Buffer.concat([keyIdOf(name, 'cosignature', publicBytes), seconds, signature])
+    },
+    vkey: (name) => spelled(name, 'cosignature', publicBytes),
+  }
+}
+
+function cosignedText(text: Uint8Array, time: number): Buffer {
+  return Buffer.concat([Buffer.from(`cosignature/v1\ntime ${time}\n`), text])
+}
+
 function spelled(name: string, algorithm: Algorithm, publicBytes: Uint8Array): string {
   const key = Buffer.concat([TYPE_BYTE[algorithm], publicBytes]).toString('base64')
   return `${name}+${keyIdOf(name, algorithm, publicBytes).toString('hex')}+${key}`
@@ -123,7 +150,7 @@ export function checkNoteSignature(
   }
   if (signature.length <= TIME_BYTES) return false
   const time = Number(signature.readBigUInt64BE())
-  const said = Buffer.concat([Buffer.from(`cosignature/v1\ntime ${time}\n`), text])
+  const said = cosignedText(text, time)
   const signed = verifyBytes(null, said, key.publicKey, signature.subarray(TIME_BYTES))
   return signed && Number.isSafeInteger(time) ? time : false
 }

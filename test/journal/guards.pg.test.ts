@@ -274,6 +274,8 @@ test('every guard fires always, in this schema and not in others', async () => {
 
   expect(rows).toEqual(
     [
+      'anchor.deny_change',
+      'anchor.deny_truncate',
       'approval.deny_change',
       'approval.deny_truncate',
       'checkpoint.deny_change',

@@ -8,13 +8,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['base'],
   policy: ['base'],
   journal: ['base', 'db'],
+  anchor: ['base', 'db', 'journal'],
   catalog: ['base', 'db', 'policy'],
   hold: ['base', 'db', 'policy', 'journal', 'catalog'],
   draft: ['base', 'policy', 'catalog'],
   plan: ['base', 'db', 'policy', 'catalog', 'hold'],
   enforce: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan'],
-  daemon: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce'],
-  cli: ['base', 'db', 'policy', 'journal', 'catalog', 'hold', 'plan', 'enforce', 'daemon', 'draft'],
+  daemon: ['base', 'db', 'policy', 'journal', 'anchor', 'catalog', 'hold', 'plan', 'enforce'],
+  cli: [
+    'base',
+    'db',
+    'policy',
+    'journal',
+    'anchor',
+    'catalog',
+    'hold',
+    'plan',
+    'enforce',
+    'daemon',
+    'draft',
+  ],
 }
 
 const SRC = sources('src/**/*.ts')

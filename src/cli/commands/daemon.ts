@@ -29,7 +29,7 @@ export function daemonCommand(context: CliContext): Command {
         evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(
           context,
-          { db: connection.db, signer, clock: context.clock },
+          { db: connection.db, signer, clock: context.clock, log: context.log() },
           ({ origin, size, root, note }) => {
             context
               .log()

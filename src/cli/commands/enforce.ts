@@ -77,7 +77,7 @@ export function enforceCommand(context: CliContext): Command {
         evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(
           context,
-          { db, signer, clock: context.clock },
+          { db, signer, clock: context.clock, log: progress.log },
           (signed) => {
             latest.note = signed.note
           },

@@ -8,6 +8,7 @@ import { readStatus, renderStatus, statusJson } from '../../journal/status.ts'
 import { required } from '../config.ts'
 import { checkpointer, openConnection, type CliContext } from '../context.ts'
 import { json } from '../output.ts'
+import { progressOn } from '../progress.ts'
 
 /** `journal checkpoint`: signs the journal as it stands now. */
 export function checkpointCommand(context: CliContext): Command {
@@ -18,7 +19,8 @@ export function checkpointCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
-      const tools = { db, signer, clock: context.clock }
+      using progress = progressOn(context)
+      const tools = { db, signer, clock: context.clock, log: progress.log }
       const signing = await checkpointer(context, tools, () => {})
       if (signing === undefined) {
         throw new ConfigError('RETENTIOND_CHECKPOINT_KEY_FILE is not set', {
