@@ -64,7 +64,8 @@ export async function* filesOf(
   for await (const entry of journal.entries(from, head.size, tokens)) {
     bodies.push(entry.body, Buffer.from('\n'))
     signatures.push(`${entry.seq} ${entry.sig.toString('base64')}\n`)
-    if (entry.tokens) yield { key: `evidence/${numbered(entry.seq)}.bin`, bytes: entry.tokens }
+    if (Buffer.isBuffer(entry.tokens))
+      yield { key: `evidence/${numbered(entry.seq)}.bin`, bytes: entry.tokens }
   }
   if (from < head.size) {
     yield { key: `${segment}.jsonl`, bytes: Buffer.concat(bodies) }
