@@ -9,15 +9,17 @@ export const README = `A purge journal: the record of what was destroyed in a da
   summary.csv      rows acted on, by run, table and rule; for reading, it proves nothing.
                    A cell that a spreadsheet would take for a formula begins with '
   entry-key.txt    the key that the journal names itself. Trust one that you got elsewhere
+  trust.txt        all keys that it names itself, as a trust file: to compare with yours
+  policies/        if they were at hand: the text of each rule, named by its SHA-256
   head.txt         number of entries, and root of their Merkle tree (RFC 6962)
   part.txt         only if entries before the first one here were left out
   MANIFEST.sha256  digests of the other files
 
 With the program, and no network:
 
-  retentiond journal verify --dir . --expect SIZE:ROOT --trust-key KEY
+  retentiond journal verify --dir . --trust TRUST.TXT --anchor CHECKPOINTS
 
-SIZE:ROOT and KEY come from somebody who kept them outside the database. Without them nothing
+TRUST.TXT and CHECKPOINTS come from somebody who kept them outside the database. Without them nothing
 shows that no entry was cut off at the end.
 
 Without the program, in a shell: are the files whole; are there as many entries as the head says;

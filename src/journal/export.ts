@@ -10,6 +10,7 @@ import { remainder, summarise, SUMMARY_HEADER, type Summary } from './export-sum
 import { printTreeHead, type TreeHead } from './merkle.ts'
 import { rootAt } from './nodes.ts'
 import { printVerifierKey } from './note.ts'
+import { readNamedKeys, type NamedKeys } from './keys.ts'
 import { findEntryBySeq, readEntries, readHead, readWithTokens } from './read.ts'
 import { addToTiles, beginTiles, partialTiles, type Tile } from './tiles.ts'
 import { readGenesis, type StoredEntry } from './verify.ts'
@@ -23,6 +24,8 @@ export type ExportOptions = {
   readonly evidence: boolean
   /** The tree up to the newest checkpoint in the layout of tlog-tiles too. */
   readonly tiles: boolean
+  /** The texts of rules that are at hand, by their digests. */
+  readonly rules: ReadonlyMap<string, string>
 }
 
 type Db = Kysely<OwnTables>
@@ -34,6 +37,8 @@ type Files = {
   readonly entries: GrowingFile
   readonly signatures: GrowingFile
   readonly summary: GrowingFile
+  /** Digests of rules whose texts were not written yet. */
+  readonly rules: Map<string, string>
 }
 
 /**
@@ -54,11 +59,19 @@ export async function exportJournal(db: Db, options: ExportOptions): Promise<Tre
   const first = await findEntryBySeq(db, 0)
   const key = first === null ? null : (readGenesis(first.body)?.key ?? null)
   if (key !== null) await folder.write('entry-key.txt', `${printVerifierKey(key)}\n`)
+  const named = await readNamedKeys(db, size)
+  await folder.write('trust.txt', trustFile(named))
   if (options.from > 0) await folder.write('part.txt', `${options.from} ${size - 1}\n`)
   await folder.write('head.txt', `${printTreeHead(head)}\n`)
   await folder.write('README.txt', README)
   await folder.complete()
   return head
+}
+
+/** What the journal says of its keys, in the form of a trust file. */
+function trustFile({ checkpoint, first }: Pick<NamedKeys, 'checkpoint' | 'first'>): string {
+  const keys = [...checkpoint, first].map((key) => `log ${printVerifierKey(key)}\n`)
+  return `# as the journal names them: compare with the keys that you got elsewhere\n${keys.join('')}`
 }
 
 async function sizeOf(db: Db, { from, to }: ExportOptions): Promise<number> {
@@ -95,6 +108,7 @@ async function writeEntries(db: Db, { folder, size, options, tiled }: Work): Pro
     entries: await folder.begin('entries.jsonl'),
     signatures: await folder.begin('signatures.txt'),
     summary: await folder.begin('summary.csv'),
+    rules: new Map(options.rules),
   }
   await files.summary.add(SUMMARY_HEADER)
   const summary: Summary = new Map()
@@ -105,6 +119,7 @@ async function writeEntries(db: Db, { folder, size, options, tiled }: Work): Pro
     await writeEntry(files, stored)
     const { entry } = parseEntry(stored.body)
     if (entry !== undefined) await files.summary.add(summarise(summary, entry))
+    if (entry?.type === 'policy') await writeRule(files, entry.sha256)
     if (tiled !== null && stored.seq < tiled.size) {
       await writeTiles(folder, addToTiles(tiling, stored.body))
     }
@@ -125,6 +140,14 @@ async function writeEntry(files: Files, { seq, body, sig, tokens }: StoredEntry)
   await files.entries.add(body, '\n')
   await files.signatures.add(`${seq} ${sig.toString('base64')}\n`)
   if (Buffer.isBuffer(tokens)) await files.folder.write(evidenceFile(seq), tokens)
+}
+
+/** The text of a rule that the journal names: its digest is the name of the file. */
+async function writeRule({ folder, rules }: Files, sha256: string): Promise<void> {
+  const text = rules.get(sha256)
+  if (text === undefined) return
+  rules.delete(sha256)
+  await folder.write(`policies/${sha256}.json`, text)
 }
 
 async function writeTiles(folder: ExportFolder, tiles: readonly Tile[]): Promise<void> {

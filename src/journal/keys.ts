@@ -9,6 +9,8 @@ import { readGenesis } from './verify.ts'
 /** What a journal says of itself. It proves nothing to somebody who does not know the keys. */
 export type NamedKeys = {
   readonly origin: string
+  /** The key of entry 0, which signs until another one takes its place. */
+  readonly first: VerifierKey
   /** The key that signs the next entry. */
   readonly entry: VerifierKey
   /** Every checkpoint key so far, the one in use last. */
@@ -39,7 +41,7 @@ export async function readNamedKeys(
     if (named.use === 'entry') entry = key
     else checkpoint.push(key)
   }
-  return { origin: genesis.origin, entry, checkpoint, evidence }
+  return { origin: genesis.origin, first: genesis.key, entry, checkpoint, evidence }
 }
 
 function unreadable(seq: number): JournalCorruptError {

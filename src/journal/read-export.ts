@@ -14,6 +14,8 @@ export interface ExportReader extends JournalReader {
   head(): Promise<TreeHead>
   /** The signed heads, by the names of their files. */
   checkpoints(): AsyncIterable<{ readonly name: string; readonly note: string }>
+  /** The texts of rules, by the names of their files. */
+  policies(): AsyncIterable<{ readonly name: string; readonly text: Buffer }>
   /** The tokens of a batch; null if the export has none. */
   tokens(seq: number): Promise<Buffer | null>
   /** Files that are missing or are not what the manifest says; nothing if there is no manifest. */
@@ -41,6 +43,7 @@ export async function openExport(folder: string): Promise<ExportReader> {
     entries: (tokens) => entriesOf(folder, evidence === null ? 'left' : tokens),
     head: async () => head,
     checkpoints: () => checkpointsOf(folder),
+    policies: () => policiesOf(folder),
     tokens: async (seq) => tokensOf(folder, seq),
     altered: () => alteredIn(folder),
   }
@@ -99,6 +102,13 @@ async function* checkpointsOf(folder: string) {
   const names = (await readdir(join(folder, 'checkpoints')).catch(ifThere)) ?? []
   for (const name of names.toSorted()) {
     yield { name, note: await readFile(join(folder, 'checkpoints', name), 'utf8') }
+  }
+}
+
+async function* policiesOf(folder: string) {
+  const names = (await readdir(join(folder, 'policies')).catch(ifThere)) ?? []
+  for (const name of names.toSorted()) {
+    yield { name, text: await readFile(join(folder, 'policies', name)) }
   }
 }
 

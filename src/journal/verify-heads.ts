@@ -60,11 +60,12 @@ export async function verifyHeads(
   const pinned = options.trustKey !== null || (trust !== null && trust.entry !== null)
   const believed = pinned && report.findingCount === 0
   const kept = checkAnchors(anchors, seen, { trust, believed })
-  const own = expected === null ? null : (seen.times.get(expected.size) ?? null)
-  return withFindings(
-    judged(report, { ...kept, expectedMs: own === null ? null : Date.parse(own) }, options),
-    [...findings, ...kept.findings],
-  )
+  // An entry that cannot be read has no time.
+  const expectedMs = Date.parse(seen.times.get(expected?.size ?? 0) ?? '') || null
+  return withFindings(judged(report, { ...kept, expectedMs }, options), [
+    ...findings,
+    ...kept.findings,
+  ])
 }
 
 /** What the reading notes for the heads. */

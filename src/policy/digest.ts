@@ -28,7 +28,16 @@ type UndigestedRule = Omit<Rule, 'digest' | 'source'>
  * later format can't meet the digest of an older one.
  */
 export function ruleDigest(rule: UndigestedRule): string {
-  return digestOf({ format: 'retentiond rule 2', ...basisJson(rule), keep: { ...rule.keep } })
+  return digestOf(ruleJson(rule))
+}
+
+/** The text whose SHA-256 is the digest of the rule. */
+export function ruleText(rule: UndigestedRule): string {
+  return canonical(ruleJson(rule))
+}
+
+function ruleJson(rule: UndigestedRule): Json {
+  return { format: 'retentiond rule 2', ...basisJson(rule), keep: { ...rule.keep } }
 }
 
 /** Digests everything of the rule but its period: two rules of one basis differ in that alone. */

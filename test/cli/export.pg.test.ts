@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { runInside } from './program.ts'
@@ -37,7 +37,8 @@ rules:
   await site.run(['journal', 'checkpoint'], env)
 
   const out = `${site.folder}/out`
-  const exporting = ['journal', 'export', '--evidence', '--tiles', '--out', out]
+  const policies = ['--policies', `${site.folder}/policies`]
+  const exporting = ['journal', 'export', '--evidence', '--tiles', '--out', out, ...policies]
   const exported = await site.run(exporting, site.auditor)
   expect(exported).toMatchObject({ status: 0, err: '' })
   const head = exported.out.trimEnd()
@@ -54,6 +55,12 @@ rules:
   const anchored = await runInside([...offline, ...kept, '--max-age', '1h'], {})
   expect(anchored).toMatchObject({ status: 0, err: '' })
   expect(anchored.out).toMatch(/^anchors +2, the newest \d+:\S+ in \d{12}, seen 20/m)
+  // The export says the same of its keys, and has the text of the rule under its digest.
+  expect(await readFile(`${out}/trust.txt`, 'utf8')).toMatch(/^# .*\n(log .*\n){2}$/)
+  const [rule = ''] = await readdir(`${out}/policies`)
+  expect(await readFile(`${out}/policies/${rule}`, 'utf8')).toContain(
+    '"format":"retentiond rule 2"',
+  )
   const online = ['journal', 'verify', ...kept, '--deep', '--output', 'json']
   const told = await runInside(online, site.auditor)
   expect(told).toMatchObject({ status: 0 })

@@ -86,6 +86,14 @@ test('J-T19: a policy entry with another text fails its signature, its successor
   expect(codes(await found(await exported(altered)))).toEqual(['1 SIGNATURE', '2 CHAIN', '5 ROOT'])
 })
 
+test('the text of a rule that is not the one its file is named after is found', async () => {
+  const folder = await exported(ENTRIES)
+  await mkdir(join(folder, 'policies'))
+  await writeFile(join(folder, 'policies', `${'ab'.repeat(32)}.json`), '{}')
+
+  expect(codes(await found(folder))).toEqual(['0 POLICY'])
+})
+
 test('an export that was not finished, or is a part, is neither sound nor tampered with', async () => {
   const folder = await exported(ENTRIES)
   await writeFile(join(folder, 'part.txt'), '3 5\n')

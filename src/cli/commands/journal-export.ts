@@ -3,7 +3,12 @@ import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { exportJournal, type ExportOptions } from '../../journal/export.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
+import { valueOf } from '../../plan/prepare.ts'
+import { ruleText } from '../../policy/digest.ts'
+import { loadPolicies } from '../../policy/load.ts'
 import { openConnection, type CliContext } from '../context.ts'
+
+type Options = Omit<ExportOptions, 'rules'> & { readonly policies?: readonly string[] }
 
 /** `journal export`: the journal as a folder that is checked elsewhere. */
 export function exportCommand(context: CliContext): Command {
@@ -19,12 +24,26 @@ export function exportCommand(context: CliContext): Command {
     .option('--to <seq>', 'last entry (default: the newest)', sequence)
     .option('--evidence', 'with the tokens of each row', false)
     .option('--tiles', 'with the tree up to the newest checkpoint in the tlog-tiles layout', false)
-    .action(async (options: ExportOptions) => {
+    .option('--policies <folder...>', 'with the texts of the rules that are found in these folders')
+    .action(async (options: Options) => {
+      const rules = await rulesIn(options.policies ?? [])
       await using connection = await openConnection(context)
       await checkMigrated(connection.db)
-      const head = await inSnapshot(connection.db, async (trx) => exportJournal(trx, options))
+      const head = await inSnapshot(connection.db, async (trx) =>
+        exportJournal(trx, { ...options, rules }),
+      )
       context.out(`${printTreeHead(head)}\n`)
     })
+}
+
+/** The text of every rule in these folders, by its digest. */
+async function rulesIn(folders: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const texts = new Map<string, string>()
+  for (const folder of folders) {
+    for (const rule of valueOf(await loadPolicies(folder)).rules)
+      texts.set(rule.digest, ruleText(rule))
+  }
+  return texts
 }
 
 function sequence(text: string): number {
