@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config'
 const SERVER = [
   'test/catalog/**/*.pg.test.ts',
   'test/db/**/*.pg.test.ts',
-  'test/enforce/{partitions,purge,relationship,strategies,triggers}.pg.test.ts',
+  'test/enforce/{after,partitions,purge,relationship,strategies,triggers}.pg.test.ts',
   'test/journal/guards.pg.test.ts',
   'test/plan/{condition,reading,starts,trial}.pg.test.ts',
 ]

@@ -1,3 +1,5 @@
+import type { AfterRun, Tended } from '../enforce/after.ts'
+import type { Residue } from '../enforce/residue.ts'
 import type { RunResult } from '../enforce/run.ts'
 import type { Cause } from '../enforce/pace.ts'
 import type { RuleOutcome } from '../enforce/rule.ts'
@@ -13,7 +15,35 @@ export function renderRun(result: RunResult, head: string): string {
   const lines = [...done, ...refused, ...overdue]
   if (lines.length === 0 && stopped) lines.push('  stopped before anything was done')
   if (lines.length === 0 && result.outcome === 'done') lines.push('  nothing was due')
-  return [`run ${result.run}: ${result.outcome}`, ...lines, `journal ${head}`, ''].join('\n')
+  return [
+    `run ${result.run}: ${result.outcome}`,
+    ...lines,
+    ...afterText(result.after),
+    `journal ${head}`,
+    '',
+  ].join('\n')
+}
+
+/** What was done to the tables, and what may be left of the rows: nothing of a run that touched none. */
+function afterText({ tended, residue }: AfterRun): readonly string[] {
+  if (tended.length === 0) return []
+  return [
+    ...tended.map((each) => `  ${tendedText(each)}`),
+    ...(residue === null
+      ? ['  what may still be recovered could not be read']
+      : ['  may still be recovered from:', ...residue.map((each) => `    ${residueText(each)}`)]),
+  ]
+}
+
+function tendedText({ table, analyzed, vacuumed, why }: Tended): string {
+  const done = [...(vacuumed ? ['vacuumed'] : []), ...(analyzed ? ['analyzed'] : [])]
+  const what = done.length === 0 ? 'not analyzed' : done.join(' and ')
+  return `${table}: ${what}${why === null ? '' : `: ${why}`}`
+}
+
+function residueText({ of, message, until }: Residue): string {
+  const subject = of === null ? '' : `${of}: `
+  return `${subject}${message}${until === null ? '' : ` until ${until}`}`
 }
 
 /** Why rows are left, for each cause that ends a rule. */

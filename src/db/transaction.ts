@@ -26,6 +26,9 @@ const READING: Timeouts = {
 /** For a trial, which locks rows of the application for nothing: it rather is not made than waited for. */
 const TRYING: Timeouts = { statementMs: 30_000, lockMs: 200, idleMs: 10_000 }
 
+/** For the upkeep of tables: it takes its time, and waits for nobody's lock. */
+const TENDING: Timeouts = { statementMs: 3_600_000, lockMs: 200, idleMs: 60_000 }
+
 /**
  * Runs `work` in one transaction and rejects with the error that `work` met. Kysely alone would
  * reject with the rollback's error if that fails too, as it does on a lost connection.
@@ -44,6 +47,14 @@ export async function inSnapshot<DB, T>(
 ): Promise<T> {
   const reading = db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
   return within(reading, READING, work)
+}
+
+/** As `inTransaction`, for statements that read whole tables and change no row. */
+export async function inUpkeep<DB, T>(
+  db: Kysely<DB>,
+  work: (trx: Transaction<DB>) => Promise<T>,
+): Promise<T> {
+  return within(db.transaction(), TENDING, work)
 }
 
 /** Runs `work` in a transaction that is never committed, and returns what it found. */

@@ -22,6 +22,7 @@ import { stateOf } from '../plan/approval.ts'
 import { readInstant, tablesReached } from '../plan/make.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import { willAct, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
+import { afterRun, type AfterRun } from './after.ts'
 import { LimitReachedError, type BatchStep } from './batch.ts'
 import { CatalogMovedError } from './shape.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
@@ -69,6 +70,8 @@ export type RunResult = {
   readonly refused: readonly ({ readonly rule: string } & Refusal)[]
   /** What was overdue at the plan's cutoff before the run and after it, of rules that say `within`. */
   readonly overdue: readonly RuleOverdue[]
+  /** What was done to the tables that it touched, and what may still be recovered. */
+  readonly after: AfterRun
   readonly exit: ExitStatus
   /** What ended the run early, if something did. */
   readonly error: unknown
@@ -94,17 +97,30 @@ export async function enforcePlan(request: RunRequest): Promise<RunResult> {
     accept: request.acceptClock,
   })
   const lease = await takeLease(db, request.holder)
+  const acted = new Map<string, Progress>()
+  const onProgress = (progress: Progress): void => {
+    acted.set(progress.rule, progress)
+    request.onProgress?.(progress)
+  }
+  const result = await whileLeased({ ...request, onProgress }, { started, lease, origin })
+  return { ...result, after: await afterRun(request, acted) }
+}
+
+/** A run without what follows it, for which it needs the lease no more. */
+type Ran = Omit<RunResult, 'after'>
+
+async function whileLeased(request: RunRequest, held: Held): Promise<Ran> {
   try {
     await closeInterrupted(request)
     await request.checkpointer?.requireAnchored()
     if (request.evidenceKey) await announceEvidenceKey(request, request.evidenceKey)
     const { result, unsound } = await publishing(request, async (signal) =>
-      runRules({ ...request, signal }, { started, lease, origin }),
+      runRules({ ...request, signal }, held),
     )
     return unsound === null ? result : { ...result, exit: unsound.exit, error: unsound }
   } finally {
     // If this fails too, the lease runs out by itself.
-    await releaseLease(db, lease).catch(() => {
+    await releaseLease(request.db, held.lease).catch(() => {
       request.log.warn({}, 'lease could not be given back')
     })
   }
@@ -144,7 +160,7 @@ type Held = {
   readonly origin: string
 }
 
-async function runRules(request: RunRequest, held: Held): Promise<RunResult> {
+async function runRules(request: RunRequest, held: Held): Promise<Ran> {
   const { plan, log } = request
   const run = randomUUID()
   const start = await append(request, {

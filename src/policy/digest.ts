@@ -1,6 +1,7 @@
 import { canonical, digestOf } from '../base/canonical.ts'
 import type { Json } from '../base/canonical.ts'
 import type { Coverage } from './coverage.ts'
+import { PROGRAM_AFTER, type After } from './after.ts'
 import { PROGRAM_PACE, type Pace } from './pace.ts'
 import type {
   Action,
@@ -115,26 +116,27 @@ export function setDigest(
   return digestOf({
     format: 'retentiond policy set 2',
     policies: asSet(
-      policies.map(({ id, title, owner, coverage, database }): Json => {
+      policies.map(({ id, title, owner, coverage, database, backups }): Json => {
         return {
           id,
           title,
           owner,
           coverage: coverage && coverageJson(coverage),
           ...(database !== null && { database: pinJson(database) }),
+          ...(backups !== null && { backups: { ...backups } }),
         }
       }),
     ),
     rules: asSet(
       rules.map((rule): Json => {
-        const { id, policy, title, register, schedule, batchRows, walk, pace, within, digest } =
-          rule
+        const { id, policy, title, register, schedule, batchRows, walk, within, digest } = rule
         const running = {
           schedule: schedule && { ...schedule },
           batchRows,
           ...(walk !== null && { walk }),
           ...(within !== null && { within: { ...within } }),
-          ...paceJson(pace),
+          ...paceJson(rule.pace),
+          ...afterJson(rule.after),
         }
         return { id, policy, title, register: register && { ...register }, ...running, digest }
       }),
@@ -153,6 +155,11 @@ function paceJson(pace: Pace): Readonly<Record<string, Json>> {
     return { ...rest, window: window && { ...window }, pauseWhen: { ...pauseWhen } }
   }
   return canonical(values(pace)) === canonical(values(PROGRAM_PACE)) ? {} : { pace: values(pace) }
+}
+
+/** Likewise: what follows a run as the program has it is not in it. */
+function afterJson(after: After): Readonly<Record<string, Json>> {
+  return canonical({ ...after }) === canonical({ ...PROGRAM_AFTER }) ? {} : { after: { ...after } }
 }
 
 /** What has to have a rule: an exemption that is added must show in what a person approves. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AfterDocument } from './after.ts'
 import { ConditionShape, readCondition } from './condition.ts'
 import { CoverageDocument } from './document-coverage.ts'
 import { DatabaseDocument, FloorDocument, LimitsDocument } from './document-guards.ts'
@@ -50,6 +51,7 @@ const shared = {
     'How large one transaction is, and how a run goes through the table.',
   ),
   pace: PaceDocument.optional().describe('How fast it acts, when, and what makes it wait.'),
+  after: AfterDocument.optional().describe('What is done to the tables that a run touched.'),
 }
 
 const inheritable = {
@@ -101,6 +103,9 @@ const header = {
   timezone: Zone.describe('IANA zone in which days are counted.'),
   database: DatabaseDocument.optional().describe(
     'The database that the rules are for; on any other one nothing is read.',
+  ),
+  backups: PeriodText.optional().describe(
+    'How long backups and archived log are kept: until then a run says what may be recovered.',
   ),
   floors: z
     .array(FloorDocument)

@@ -169,6 +169,7 @@ function policyOf(header: PolicyHeader, source: YamlSource): Policy {
     file: source.file,
     coverage: coverageOf(header, sourceOf(source, ['coverage'])),
     database: pinOf(header, source),
+    backups: header.backups ?? null,
   }
 }
 

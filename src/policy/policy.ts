@@ -1,5 +1,6 @@
 import type { Problem } from '../base/problem.ts'
 import { printTable, type TableName } from '../base/names.ts'
+import type { After } from './after.ts'
 import type { Coverage } from './coverage.ts'
 import type { Pace } from './pace.ts'
 import { columnsIn, type SqlExpression } from './sql-expression.ts'
@@ -30,6 +31,8 @@ export type Policy = {
   readonly coverage: Coverage | null
   /** The only database that it is for; null: any. */
   readonly database: DatabasePin | null
+  /** How long backups, and archived log with them, are kept; null: nobody said. */
+  readonly backups: Period | null
 }
 
 export type DatabasePin = {
@@ -75,6 +78,7 @@ export type Rule = {
   /** How a run goes through the table; null: as the plan finds best. */
   readonly walk: WalkKind | null
   readonly pace: Pace
+  readonly after: After
   /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */
   readonly plausibleFrom: string
   readonly sentinels: Sentinels

@@ -1,4 +1,5 @@
 import type { Problem } from '../base/problem.ts'
+import { resolveAfter } from './after.ts'
 import { ruleDigest } from './digest.ts'
 import type { PolicyHeader, RuleDocument } from './document.ts'
 import type { Fault } from './fault.ts'
@@ -59,6 +60,7 @@ export function resolveRule(
       },
       faults,
     ),
+    after: resolveAfter(document.after, policy.defaults?.after),
     plausibleFrom:
       document.plausible_from ?? policy.plausible_from ?? PROGRAM_DEFAULTS.plausibleFrom,
     sentinels: sentinelsOf(document, policy, faults),

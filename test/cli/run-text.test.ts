@@ -24,6 +24,7 @@ function rendered(parts: Partial<RunResult>): readonly string[] {
     rules: [],
     refused: [],
     overdue: [],
+    after: { tended: [], residue: [] },
     exit: 0,
     error: null,
     ...parts,
@@ -35,6 +36,30 @@ test('a run ends with the head of the journal on a line of its own', () => {
   const lines = rendered({ rules: [outcome({ rows: 1, childRows: 2 })] })
 
   expect(lines).toEqual(['run R: done', '  visit: 1 row, 2 rows along', 'journal HEAD', ''])
+})
+
+test('what was done to the tables and what may still be recovered stands below what was done', () => {
+  const nothing = { analyzed: false, cleared: false, vacuumed: false }
+  const lines = rendered({
+    after: {
+      tended: [
+        { ...nothing, table: 't.a', analyzed: true, vacuumed: true, why: null },
+        { ...nothing, table: 't.b', why: 'the role may not' },
+      ],
+      residue: [
+        { kind: 'dead_rows', of: 't.a', message: '3 dead rows', until: null },
+        { kind: 'backups', of: null, message: 'backups', until: '2026-12-30' },
+      ],
+    },
+  })
+
+  expect(lines.slice(1, -2)).toEqual([
+    '  t.a: vacuumed and analyzed',
+    '  t.b: not analyzed: the role may not',
+    '  may still be recovered from:',
+    '    t.a: 3 dead rows',
+    '    backups until 2026-12-30',
+  ])
 })
 
 test('rows that a stopped run leaves are said to be for the next one, and not to be locked', () => {

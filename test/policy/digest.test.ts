@@ -53,6 +53,7 @@ test('a default that is written out has the digest of one that is not', () => {
     `    mode: report
     limits: { max_rows: 50000, max_percent: 10 }
     batch: { rows: 5000 }
+    after: { analyze: true, vacuum: false }
     plausible_from: 1990-01-01
     timezone: Europe/Paris
     schedule: none\n`,
@@ -82,19 +83,21 @@ function fitted(rule: Rule) {
   return { rule, rivals: [] }
 }
 
-test.for(['schedule: 0 3 * * *', 'batch: { rows: 10 }', 'pace: { share: 20 }'])(
-  'how a rule runs is of the digest of the set and not of the rule: %s',
-  (key) => {
-    const yaml = (more: string): string =>
-      policyYaml(
-        `  - { id: a, table: t.a, start: at, keep: 1 year, then: purge }\n`.replace(' }', more),
-      )
-    const [one, other] = [parsed(yaml(' }')), parsed(yaml(`, ${key} }`))]
+test.for([
+  'schedule: 0 3 * * *',
+  'batch: { rows: 10 }',
+  'pace: { share: 20 }',
+  'after: { vacuum: true }',
+])('how a rule runs is of the digest of the set and not of the rule: %s', (key) => {
+  const yaml = (more: string): string =>
+    policyYaml(
+      `  - { id: a, table: t.a, start: at, keep: 1 year, then: purge }\n`.replace(' }', more),
+    )
+  const [one, other] = [parsed(yaml(' }')), parsed(yaml(`, ${key} }`))]
 
-    expect(one.rules[0]?.digest).toBe(other.rules[0]?.digest)
-    expect(one.digest).not.toBe(other.digest)
-  },
-)
+  expect(one.rules[0]?.digest).toBe(other.rules[0]?.digest)
+  expect(one.digest).not.toBe(other.digest)
+})
 
 test('the basis of a rule is everything but its period', () => {
   expect(ruleBasis(ruleWith('    timezone: Europe/Rome\n'))).not.toBe(ruleBasis(ruleWith('')))
@@ -195,6 +198,14 @@ test('by when a rule must have acted changes the digest of the set, and no appro
 
   expect(timed.rules[0]?.digest).toBe(plain.rules[0]?.digest)
   expect(timed.digest).not.toBe(plain.digest)
+})
+
+test('how long backups are kept changes the digest of the set, and no approval', () => {
+  const yaml = policyYaml('  - { id: a, table: t.a, start: at, keep: 1 year, then: purge }\n')
+  const [plain, kept] = [parsed(yaml), parsed(yaml.replace('rules:', 'backups: 35 days\nrules:'))]
+
+  expect(kept.rules[0]?.digest).toBe(plain.rules[0]?.digest)
+  expect(kept.digest).not.toBe(plain.digest)
 })
 
 test('each phase of a rule has a digest and a name of its own', () => {

@@ -4,6 +4,7 @@ import { expect, test as base } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
+import { renderUpkeepGrants } from '../../src/catalog/needs-after.ts'
 import { keeperNeeds, grantsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
 import { archivesNamed, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
 import { inspectCatalog } from '../../src/catalog/inspect.ts'
@@ -126,6 +127,8 @@ class OpenBed implements Bed {
       this.roles.daemon,
     )
     await this.run(grants)
+    const { serverVersion } = catalog.database
+    await this.run(renderUpkeepGrants(fitted, { role: this.roles.daemon, serverVersion }))
     await this.run(renderGrants(fitted.flatMap(keeperNeeds), this.roles.keeper))
     const prepared = await prepare(this.connection.db, set, key)
     this.#governed = { ...prepared, rules: prepared.rules.map(asTested), set }

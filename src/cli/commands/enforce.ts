@@ -121,6 +121,8 @@ function renderJson(result: RunResult, head: string, checkpoint: string | null):
     })),
     refused: result.refused,
     overdue: result.overdue,
+    tended: result.after.tended,
+    residue: result.after.residue,
     error: result.error === null ? null : withoutFrames(result.error),
     journal: head,
     checkpoint,

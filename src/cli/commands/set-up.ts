@@ -5,6 +5,7 @@ import { RefusedError } from '../../base/errors.ts'
 import { missingArchives } from '../../catalog/fit-archive.ts'
 import { fitWithoutRights } from '../../catalog/fit.ts'
 import { inspectDatabase } from '../../catalog/inspect.ts'
+import { renderUpkeepGrants } from '../../catalog/needs-after.ts'
 import { keeperNeeds, grantsOf, renderGrants } from '../../catalog/needs.ts'
 import { inspectFor } from '../../catalog/pinned.ts'
 import { migrate } from '../../db/migrate.ts'
@@ -58,6 +59,10 @@ export function grantsCommand(context: CliContext): Command {
             ...(migrator === undefined ? {} : { migrator }),
           }),
           renderGrants(needs, roles.daemon),
+          renderUpkeepGrants(
+            fitted.filter(({ rule }) => rule.mode === 'enforce'),
+            { role: roles.daemon, serverVersion: database.serverVersion },
+          ),
           renderGrants(fitted.flatMap(keeperNeeds), roles.keeper),
         ].join('\n'),
       )
