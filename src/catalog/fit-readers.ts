@@ -2,13 +2,22 @@ import { sameTable } from '../base/names.ts'
 import { isSibling } from '../policy/policy.ts'
 import type { Table } from './catalog.ts'
 import { levelsOf, sourcesOf } from './chain.ts'
-import type { FittedSource, Reader, StartedRule } from './fitted.ts'
+import {
+  isTangled,
+  type FittedRule,
+  type FittedSource,
+  type Reader,
+  type StartedRule,
+} from './fitted.ts'
+
+/** A rule that destroys rows, its own and those that go along. */
+type Destroyer = StartedRule & Pick<FittedRule, 'children' | 'together'>
 
 /** How `reader` comes to rows of `table` for its period starts and links, if it does. */
 export function readersOf(
   table: Table,
   reader: StartedRule,
-  destroyer: StartedRule,
+  destroyer: Destroyer,
 ): readonly Reader[] {
   const exceptRoot = isSibling(reader.rule, destroyer.rule)
   // Another phase reads of a record what this one does, which reads it for every row of the table.
@@ -20,7 +29,24 @@ export function readersOf(
       ...(own && isOwnGroup(source) ? [] : levelReaders(source, table)),
       ...parentReaders(source, table),
     ])
+    .filter((reading) => !isSame || !leadsToRoot(reading, destroyer))
     .map((reading) => ({ reader, exceptRoot, ...reading }))
+}
+
+/** A row that decides about the very record that it goes along with, by the same keys, decides about no other. */
+function leadsToRoot({ on, hops, pairs }: Reading, destroyer: Destroyer): boolean {
+  if (isTangled(destroyer)) return false
+  const tables = [on, ...hops.map(({ table }) => table)]
+  return tables.every((table, at) => {
+    const links = hops[at]?.links.map(({ source, own }) => ({ read: source.name, own: own.name }))
+    const above = tables[at + 1] ?? destroyer.table
+    const child = destroyer.children.find((each) => sameTable(each.table, table))
+    const key = child?.foreignKeys.find(({ to }) => sameTable(to, above))
+    if (key === undefined || key.logical) return false
+    return key.fromColumns.every((from, part) =>
+      (links ?? pairs).some(({ read, own }) => read === from && own === key.toColumns[part]),
+    )
+  })
 }
 
 /**

@@ -4,6 +4,7 @@ import { tableId } from '../db/governed.ts'
 import type { View } from './due.ts'
 import { isTangled } from '../catalog/fitted.ts'
 import { countHindering, hindrancesOf, isTied } from './hindrance.ts'
+import { isInCircle, mayWaitInCircles } from './stays.ts'
 
 export type ExplainedHindrances = {
   /** Rules on the same table that reach the record and have not ended. */
@@ -14,6 +15,8 @@ export type ExplainedHindrances = {
   readonly blockedBy: readonly { readonly table: string; readonly rows: number }[]
   /** It has to go at once with other rows of its table, or of tables that go along, that stay. */
   readonly tied: boolean
+  /** It waits for other rows of its table, and those for it: none of them can go first. */
+  readonly inCircle: boolean
   /** Rules that read a period start or a link from the record, and the records on which they have yet to act. */
   readonly decidesFor: readonly { readonly rule: string; readonly records: number }[]
   /** Tables of rows that the record, a row of a source of holds, still holds. */
@@ -52,6 +55,7 @@ export async function explainHindrances(
     supersededBy: await named(superseding),
     blockedBy: (await counted(blockers)).map(([table, rows]) => ({ table, rows })),
     tied: isTangled(view.fitted) && (await holds(isTied(view))),
+    inCircle: mayWaitInCircles(view.fitted) && (await holds(isInCircle(view))),
     decidesFor: (await counted(readers)).map(([rule, records]) => ({ rule, records })),
     stillHolds: (await counted(holding)).map(([table, rows]) => ({ table, rows })),
   }

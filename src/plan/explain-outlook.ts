@@ -61,8 +61,14 @@ export const OUTLOOK_EN: Outlook = {
       'To change that: lift the hold, or end what holds it. Its period goes on meanwhile.',
     superseded: ({ supersededBy }) => `See ${supersededBy.join(', ')}.`,
     kept: ({ keptBy }) => `It waits for the end under ${keptBy.join(', ')}.`,
-    blocked: () => 'It may go once those rows are gone.',
-    deciding: () => 'It may go once those have been acted on.',
+    blocked: (rule) =>
+      rule.inCircle
+        ? `IN A CIRCLE: it waits for other rows of ${rule.governs}, and those for it, so that none can go first. Write \`${rule.governs}: with_parent\`, and they go together; or end the circle in the data.`
+        : 'It may go once those rows are gone.',
+    deciding: (rule) =>
+      rule.inCircle
+        ? `IN A CIRCLE: it decides for other records of ${rule.governs}, and waits for them, so that none can go first. Read the start from another table, or end the circle in the data.`
+        : 'It may go once those have been acted on.',
     done: () => 'It becomes due again if somebody fills a masked column in.',
     running: ({ events }) =>
       events.length === 0
@@ -109,8 +115,14 @@ export const OUTLOOK_FR: Outlook = {
       'Pour changer cela : lever le gel, ou clore ce qui gèle. Le délai court entre-temps.',
     superseded: ({ supersededBy }) => `Voir ${supersededBy.join(', ')}.`,
     kept: ({ keptBy }) => `Il attend la fin du délai de ${keptBy.join(', ')}.`,
-    blocked: () => 'Il pourra partir quand ces lignes auront disparu.',
-    deciding: () => 'Il pourra partir quand ceux-ci auront été traités.',
+    blocked: (rule) =>
+      rule.inCircle
+        ? `EN CERCLE : il attend d'autres lignes de ${rule.governs}, qui l'attendent : aucune ne peut partir la première. Écrivez \`${rule.governs}: with_parent\`, et elles partent ensemble ; ou défaites le cercle dans les données.`
+        : 'Il pourra partir quand ces lignes auront disparu.',
+    deciding: (rule) =>
+      rule.inCircle
+        ? `EN CERCLE : il décide pour d'autres enregistrements de ${rule.governs}, qu'il attend : aucun ne peut partir le premier. Lisez le début dans une autre table, ou défaites le cercle dans les données.`
+        : 'Il pourra partir quand ceux-ci auront été traités.',
     done: () => 'Il redeviendrait échu si une colonne masquée était de nouveau remplie.',
     running: ({ events }) =>
       events.length === 0

@@ -49,6 +49,9 @@ const FAIT = {
   block: { it: 'le bloque', row: 'bloque' },
 } as const
 
+const isOne = ({ blockedBy }: ExplainedRule): boolean =>
+  blockedBy.reduce((sum, { rows }) => sum + rows, 0) === 1
+
 const list = (names: readonly string[]): string => names.join(', ')
 
 const EN: Sentences = {
@@ -91,7 +94,7 @@ const EN: Sentences = {
     kept: () => 'VERDICT: due, but spared: another rule that reaches it ends later.',
     blocked: (rule) =>
       rule.blockedBy.length > 0
-        ? `VERDICT: due, but spared: ${blockersIn(rule, 'en')} that stay still refer to it.`
+        ? `VERDICT: due, but spared: ${blockersIn(rule, 'en')} still ${isOne(rule) ? 'refers' : 'refer'} to it.`
         : 'VERDICT: due, but spared: it would have to go at once with rows that stay.',
     deciding: (rule) =>
       `VERDICT: due, but spared: it still decides for ${dependentsIn(rule, 'en')}, not yet acted on.`,
@@ -157,7 +160,7 @@ const FR: Sentences = {
     kept: () => "VERDICT : échu, mais épargné : une autre règle qui l'atteint finit plus tard.",
     blocked: (rule) =>
       rule.blockedBy.length > 0
-        ? `VERDICT : échu, mais épargné : ${blockersIn(rule, 'fr')}, qui restent, s'y réfèrent encore.`
+        ? `VERDICT : échu, mais épargné : ${blockersIn(rule, 'fr')} ${isOne(rule) ? "s'y réfère" : "s'y réfèrent"} encore.`
         : 'VERDICT : échu, mais épargné : il devrait partir avec des lignes qui restent.',
     deciding: (rule) =>
       `VERDICT : échu, mais épargné : il décide encore pour ${dependentsIn(rule, 'fr')}, pas encore traités.`,

@@ -24,16 +24,34 @@ export function anyGoing(
   condition: (going: string) => RawBuilder<unknown>,
 ): RawBuilder<boolean> {
   if (isTangled(view.fitted)) return anyTangled(view, child, condition)
-  const going = alias(view, 'going_0')
   return disjunction(
     pathsTo(view.fitted, child).map(
       (path) => sql`exists (
-        select from ${joined(view, child, path)}
-        where ${refersTo(lastOf(path), alias(view, `going_${path.length - 1}`), view.row)}
-          and ${condition(going)}
+        select from ${chain(view, child, path)}
+        where ${refersToRow(view, path)} and ${condition(alias(view, 'going_0'))}
       )`,
     ),
   )
+}
+
+/** Each way in which rows of a table, `read`, go along with the row: tables to join, and their links. */
+export function goingTo(
+  view: View,
+  child: Child,
+): readonly {
+  readonly read: string
+  readonly tables: RawBuilder<unknown>
+  readonly links: RawBuilder<boolean>
+}[] {
+  return pathsTo(view.fitted, child).map((path) => ({
+    read: alias(view, 'going_0'),
+    tables: chain(view, child, path),
+    links: refersToRow(view, path),
+  }))
+}
+
+function refersToRow(view: View, path: Path): RawBuilder<boolean> {
+  return refersTo(lastOf(path), alias(view, `going_${path.length - 1}`), view.row)
 }
 
 function anyTangled(
@@ -166,7 +184,7 @@ function pathsTo(fitted: FittedRule, { foreignKeys }: Pick<Child, 'foreignKeys'>
 }
 
 /** The child's table as `going_0`, joined with the tables above it as `going_1`, `going_2`, …. */
-function joined(view: View, child: Child, path: Path): RawBuilder<unknown> {
+function chain(view: View, child: Child, path: Path): RawBuilder<unknown> {
   const above = path.slice(0, -1).map((key, at) => {
     const [from, to] = [alias(view, `going_${at}`), alias(view, `going_${at + 1}`)]
     return sql` join ${tableId(key.to)} as ${sql.id(to)} on ${refersTo(key, from, to)}`

@@ -19,6 +19,7 @@ import { isUnmasked } from './mask.ts'
 import { groundsFor, NONE_IDLE, stillIdle, type Idle } from './orders.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
+import { isAmongThoseThatStay, ownWaits, type OwnWaits } from './stays.ts'
 import { anyInUnit, type Asked } from './unit.ts'
 
 /**
@@ -30,7 +31,7 @@ export function isActionable(
   more: readonly Asked[] = [],
   idle: Idle = NONE_IDLE,
 ): RawBuilder<boolean> {
-  const hindrances = [...hindering(view, view.fitted.blockers, idle), ...more]
+  const hindrances = [...hindering(view, view.fitted, idle), ...more]
   const unhindered = isUnhindered(view, hindrances)
   return idle.size === 0 ? unhindered : conjunction([unhindered, stillIdle(view.fitted, idle)])
 }
@@ -65,7 +66,7 @@ function notDue(view: View): Asked {
 /** Everything that may stand in the way of a row, or of one that changes with it. */
 function hindering(
   view: View,
-  blocking: readonly Blocker[],
+  { blockers: blocking, readers }: OwnWaits,
   idle: Idle = NONE_IDLE,
 ): readonly Asked[] {
   return [
@@ -75,7 +76,7 @@ function hindering(
     ...superseding(view),
     ...keepers(view),
     ...blockers(view, blocking),
-    ...waitingReaders(view),
+    ...waitingReaders(view, readers),
     ...stillHolding(view),
   ]
 }
@@ -83,7 +84,7 @@ function hindering(
 /** True of a row whose unit holds a record that is not due, or that something hinders. */
 export function isTied(view: View): RawBuilder<boolean> {
   if (!isTangled(view.fitted)) return sql<boolean>`false`
-  const own = hindering(view, view.fitted.blockers).filter(({ along }) => along === null)
+  const own = hindering(view, view.fitted).filter(({ along }) => along === null)
   const key = keyColumnsOf(view.fitted, view.fitted.table)
   const others = [notDue(view), ...own].map(({ along, of }) => ({
     along,
@@ -162,6 +163,13 @@ function takenBefore(view: View, table: TableName): readonly View[] {
     if (!sameTable(fitted.table, table) || !takesAway(fitted.rule)) return []
     return asItActed(view, fitted.rule.id) ?? []
   })
+}
+
+/** Each way in which the row is gone by then, taken by a rule before this one. */
+function goneBefore(view: View, table: TableName, row: string): readonly RawBuilder<boolean>[] {
+  return takenBefore(view, table).map((earlier) =>
+    isActionable({ ...earlier, row, level: view.level + 1 }),
+  )
 }
 
 /**
@@ -285,52 +293,41 @@ export function countHindering(
 }
 
 /** True of a referring row that is another one than its parent and will not have gone before it. */
-function staysFor(view: View, { key }: Blocker, row: string): RawBuilder<boolean> {
+function staysFor(view: View, each: Blocker, row: string): RawBuilder<boolean> {
+  const { key } = each
   const blocker = alias(view, 'blocker')
   const itself = sameTable(key.from, key.to)
     ? sql`not ${sameRow(keyColumnsOf(view.fitted, key.to), blocker, row)}`
     : sql`true`
-  const gone = takenBefore(view, key.from).map((earlier) =>
-    isActionable({ ...earlier, row: blocker, level: view.level + 1 }),
-  )
   // Rows of the same rule go leaves first, pass after pass.
   const ownGone =
-    view.earlier !== null && sameTable(key.from, view.fitted.table)
-      ? [sql`not ${isAmongThoseThatStay(view, blocker)}`]
+    view.earlier !== null && ownWaits(view.fitted).blockers.includes(each)
+      ? [sql`not ${staysItself(view, blocker)}`]
       : []
-  return conjunction([itself, sql`${disjunction([...gone, ...ownGone])} is not true`])
+  const gone = [...goneBefore(view, key.from, blocker), ...ownGone]
+  return conjunction([itself, sql`${disjunction(gone)} is not true`])
 }
 
-/**
- * True of a row of a table that refers to itself which the rule will leave: one that does not go for
- * another reason, or that such a row refers to at any distance. Found once for the whole table, from
- * those rows upward. Rows that refer to each other in a circle stay as well, and are not found.
- */
-function isAmongThoseThatStay(view: View, row: string): RawBuilder<boolean> {
-  const { table, key, blockers: all } = view.fitted
-  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
-  const isOwn = (blocker: Blocker) => sameTable(blocker.table, table)
-  const otherwise = all.filter((blocker) => !isOwn(blocker))
-  const up = all.filter((blocker) => isOwn(blocker) && sameTable(blocker.key.to, table))
-  const named = (of: string) => sql.join(key.map(({ name }) => columnId(of, name)))
-  const lowest = { ...view, row: low, level: view.level + 1 }
-  const goes = isUnhindered(lowest, hindering(lowest, otherwise))
-  return sql<boolean>`((${named(row)}) in (
-    with recursive stays as (
-      select ${named(low)} from ${tableId(table)} as ${sql.id(low)} where ${goes} is not true
-      union
-      select ${named(high)}
-      from stays
-      join ${tableId(table)} as ${sql.id(low)} on ${sameRow(key, low, 'stays')}
-      join ${tableId(table)} as ${sql.id(high)} on ${disjunction(up.map((blocker) => refersTo(blocker.key, low, high)))}
-    )
-    select ${named('stays')} from stays
-  ))`
+/** True of a row that the rule will leave when all its passes are over. */
+function staysItself(view: View, row: string): RawBuilder<boolean> {
+  return isAmongThoseThatStay(view, row, (lowest) => {
+    const { fitted } = lowest
+    const own = ownWaits(fitted)
+    const others = {
+      blockers: fitted.blockers.filter((each) => !own.blockers.includes(each)),
+      readers: fitted.readers.filter((each) => !own.readers.includes(each)),
+    }
+    return disjunction([
+      isUnhindered(lowest, hindering(lowest, others)),
+      ...(takesAway(fitted.rule) ? [] : [isAnonymised(fitted, lowest.row)]),
+      ...goneBefore(lowest, fitted.table, lowest.row),
+    ])
+  })
 }
 
 /** True of a row that decides about a record on which its rule has yet to act. */
 export function isDeciding(view: View): RawBuilder<boolean> {
-  return anyOf(view, [...waitingReaders(view), ...stillHolding(view)])
+  return anyOf(view, [...waitingReaders(view, view.fitted.readers), ...stillHolding(view)])
 }
 
 /** A row that holds another one decides about it as long as that is there. */
@@ -341,8 +338,8 @@ function stillHolding(view: View): readonly Asked[] {
   }))
 }
 
-function waitingReaders(view: View): readonly Asked[] {
-  return view.fitted.readers.map((reader) => ({
+function waitingReaders(view: View, readers: readonly Reader[]): readonly Asked[] {
+  return readers.map((reader) => ({
     along: alongOf(view.fitted, reader.on),
     of: (row) => readerWaits(view, reader, row),
   }))
@@ -359,18 +356,26 @@ function readerWaits(view: View, reader: Reader, read: string): RawBuilder<boole
 /** True of a row `reader` that the row `read` decides, and on which its rule has yet to act. */
 function waits(
   view: View,
-  { reader, hops, pairs, exceptRoot }: Reader,
+  each: Reader,
   read: string,
 ): { readonly tables: RawBuilder<unknown>; readonly condition: RawBuilder<unknown> } {
+  const { reader, hops, pairs, exceptRoot } = each
   const waiting = alias(view, 'reader')
   const up = upThrough(hops, read, (name) => alias(view, name))
   const { rule, table, key } = reader
   const acted = takesAway(rule) ? [] : [isAnonymised(reader, waiting)]
   // Whichever rule takes the record away: nothing is decided about it any more.
-  const own = takesAway(rule) ? undefined : asItActed(view, rule.id)
-  const willAct = [...takenBefore(view, table), ...(own === undefined ? [] : [own])].map(
-    (earlier) => isActionable({ ...earlier, row: waiting, level: view.level + 1 }),
-  )
+  const before = takesAway(rule) ? undefined : asItActed(view, rule.id)
+  const willAct = [
+    ...goneBefore(view, table, waiting),
+    ...(before === undefined
+      ? []
+      : [isActionable({ ...before, row: waiting, level: view.level + 1 })]),
+    // In an earlier pass of the same rule.
+    ...(view.earlier !== null && ownWaits(view.fitted).readers.includes(each)
+      ? [sql`not ${staysItself(view, waiting)}`]
+      : []),
+  ]
   const condition = conjunction([
     ...pairs.map(
       ({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`,

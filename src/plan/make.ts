@@ -11,12 +11,13 @@ import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
 import { countArchived } from './archived.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
-import { takeCensus } from './census.ts'
+import { takeCensus, type Census } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
-import { archiveRemarks, remarksOn } from './remarks.ts'
+import { archiveRemarks, circleRemarks, remarksOn } from './remarks.ts'
+import { countCircles, mayWaitInCircles } from './stays.ts'
 import { chooseWalk } from './walk.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
@@ -85,6 +86,7 @@ async function planRules(
       ...remarksOn(fitted, stored),
       ...setOffRemarks(fitted),
       ...archiveRemarks(fitted, archived),
+      ...circleRemarks(fitted, await circlesAmong(trx, viewOf(fitted, boundary), census)),
     ]
     const walk = chooseWalk(fitted, stored.get(printTable(fitted.table)), census)
     const rule = planRule({
@@ -101,6 +103,17 @@ async function planRules(
     if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
   }
   return planned
+}
+
+/** Circles matter once something of the table waits that is due. */
+async function circlesAmong(
+  trx: QueryExecutorProvider,
+  view: View,
+  { counts }: Census,
+): Promise<number> {
+  if (!mayWaitInCircles(view.fitted) || counts.blocked + counts.deciding === 0) return 0
+  const { rows } = await countCircles(view).execute(trx)
+  return Number(rows[0]?.circles ?? 0)
 }
 
 /** Without its place in a file: a plan may be read where there are no policies. */

@@ -141,6 +141,19 @@ function unlogged(fitted: FittedRule, stored: Stored): readonly Remark[] {
     }))
 }
 
+/** Rows that wait for each other, each of which has to be gone before another one may. */
+export function circleRemarks({ table }: FittedRule, circles: number): readonly Remark[] {
+  if (circles === 0) return []
+  const name = printTable(table)
+  return [
+    {
+      code: 'rows_in_circles',
+      message: `rows of ${name} wait for each other in ${circles === 1 ? 'a circle' : `${circles} circles`}, so that none of them can go first: they stay, and so does what waits for them`,
+      remedy: `see one with explain; write \`${name}: with_parent\`, so that they go together, or end the circle in the data`,
+    },
+  ]
+}
+
 /** What stands in an archive and should not, or will stand there for ever. */
 export function archiveRemarks(
   { rule, archive }: FittedRule,

@@ -97,7 +97,7 @@ test.for([
     expect(plan.rules[0]?.references).toEqual([
       { from: 'crm.note', to: 'crm.customer', key: 'note_customer_id_fkey', as: 'block', rows: 3 },
     ])
-    expect(said).toContain('spared: 2 rows of crm.note that stay still refer to it.')
+    expect(said).toContain('spared: 2 rows of crm.note still refer to it.')
     expect(result).toMatchObject({ outcome: 'done', rules: [{ rows: 2, left: 0 }] })
     expect(await idsOf(bed, 'crm.customer')).toEqual(left)
     expect(

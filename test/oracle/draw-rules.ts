@@ -1,6 +1,5 @@
 /** Reads drawn numbers as rules that the program accepts: what cannot be is turned into what can. */
 import { PERIODS, filterOf, often, pick } from './draw.ts'
-import { isGroup } from './judge.ts'
 import { isBefore } from './run.ts'
 import type { Events, Start, Way, WorldRule, WorldTable } from './world.ts'
 
@@ -62,7 +61,7 @@ function waysTo(tables: Tables, governed: number): readonly Lead[] {
     ...direct.map(({ from, at }): Lead => ({ table: from, way: { kind: 'link', link: at } })),
     ...direct.flatMap(({ from: middle, at: above }) =>
       links
-        .filter(({ link }) => link.to === middle && middle !== governed)
+        .filter(({ link }) => link.to === middle)
         .map(({ from, at }): Lead => ({
           table: from,
           way: { kind: 'through', link: at, middle, above },
@@ -79,8 +78,7 @@ function waysTo(tables: Tables, governed: number): readonly Lead[] {
     ),
     ...tables.map((_, table): Lead => ({ table, way: { kind: 'equal' } })),
   ]
-  // A plan tells less of a rule whose events are records of its own than its run does.
-  return all.filter(({ table, way }) => table !== governed || isGroup(way))
+  return all
 }
 
 /** Says of every table that refers to a governed one what becomes of its rows; it may need a rule. */
@@ -98,27 +96,9 @@ function withReferences(
       return withReferences(tables, [...rules, plainRule(walked.needs, rules.length)], mayGoAlong)
     }
     for (const table of walked.along) claimed.add(table)
-    made.push({ ...rule, ...walked, start: withoutOthers(tables, rule.start, walked.along) })
+    made.push({ ...rule, ...walked })
   }
   return made
-}
-
-/**
- * Without events that go along with one record and count for another: a plan tells less of them than
- * the run does, whose later passes find that the other record is done.
- */
-function withoutOthers(tables: Tables, start: Start, along: readonly number[]): Start {
-  if (start.kind === 'column') return start
-  const isKey = (table: number, link: number): boolean =>
-    tables[table]?.links[link]?.foreignKey ?? false
-  const events = start.events.filter(({ table, way }) => {
-    const isAlong = along.includes(table) || ('middle' in way && along.includes(way.middle))
-    if (!isAlong) return true
-    if (way.kind === 'link') return isKey(table, way.link)
-    return way.kind === 'through' && isKey(table, way.link) && isKey(way.middle, way.above)
-  })
-  if (events.length === 0 && start.own.length === 0) return { kind: 'column', column: 0 }
-  return { ...start, events }
 }
 
 type Walk = { readonly mayGoAlong: readonly boolean[]; readonly claimed: ReadonlySet<number> }

@@ -107,7 +107,16 @@ function rowsOf(
     const row = rowOf({ tables, all, at, id: number + 1, drawn: each, today })
     if (row !== null) all[at]?.push(row)
   }
-  return all
+  return all.map((rows, at) => rows.map((row) => withLater(tables[at], rows, row, at)))
+}
+
+/** Lets some rows refer to rows of their table that come later, so that there are circles. */
+function withLater(table: WorldTable | undefined, rows: readonly Row[], row: Row, at: number): Row {
+  const up = row.up.map((id, number) => {
+    const isOwn = id !== null && id !== 9999 && table?.links[number]?.to === at
+    return isOwn && (row.id + id) % 4 === 3 ? pick(rows, row.id * 7 + id).id : id
+  })
+  return { ...row, up }
 }
 
 function place(tables: readonly unknown[], [table = 0]: readonly number[]): number {

@@ -184,7 +184,7 @@ function readsBy(asked: Asked, reader: WorldRule, read: Live): readonly Live[] {
 }
 
 /** Events of one table that belong together by the same column are equal before the rule. */
-export function isGroup(way: Way): boolean {
+function isGroup(way: Way): boolean {
   return way.kind === 'equal' || (way.kind === 'parent' && way.link === way.own)
 }
 

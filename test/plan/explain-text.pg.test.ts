@@ -106,7 +106,7 @@ contract: contract
   The period started on 2016-02-29 (crm.contract.ended_on, in Europe/Paris).
   The last day of the period is 2021-02-28; by time alone it may go from 2021-03-01 00:00:00
     (Europe/Paris), 2021-02-28T23:00:00Z on.
-  VERDICT: due, but spared: 2 rows of crm.invoice that stay still refer to it.
+  VERDICT: due, but spared: 2 rows of crm.invoice still refer to it.
   It may go once those rows are gone.
 `)
   expect(renderExplanation(explanation, 'fr')).toContain(

@@ -1,0 +1,153 @@
+/** Which rows of its own table a rule will have left when its run is over: what a plan says of all its passes. */
+import { sql, type RawBuilder } from 'kysely'
+import { sameTable } from '../base/names.ts'
+import type { Blocker, FittedRule, Reader } from '../catalog/fitted.ts'
+import { columnId, conjunction, keyArray, tableId } from '../db/governed.ts'
+import { takesAway } from '../policy/policy.ts'
+import { alias, type View } from './due.ts'
+import { alongOf, goingTo } from './going.ts'
+import { refersTo } from './refer.ts'
+import { upThrough } from './related.ts'
+
+/** Rows of the governed table that go themselves under the rule, and keep others until they have. */
+export type OwnWaits = {
+  readonly blockers: readonly Blocker[]
+  readonly readers: readonly Reader[]
+}
+
+export function ownWaits({ rule, table, blockers, readers }: FittedRule): OwnWaits {
+  return {
+    // What is anonymised is there as before.
+    blockers: takesAway(rule) ? blockers.filter((each) => sameTable(each.table, table)) : [],
+    readers: readers.filter(({ reader }) => reader.rule.id === rule.id),
+  }
+}
+
+export function mayWaitInCircles(fitted: FittedRule): boolean {
+  const { blockers, readers } = ownWaits(fitted)
+  return blockers.length + readers.length > 0
+}
+
+/**
+ * True of a row that the rule will leave: `goes` is not true of it, it waits for such a row at any
+ * distance, or it waits for one of those that wait for each other in a circle. Found once for the
+ * whole table.
+ */
+export function isAmongThoseThatStay(
+  view: View,
+  row: string,
+  goes: (row: View) => RawBuilder<unknown>,
+): RawBuilder<boolean> {
+  const { table, key } = view.fitted
+  const low = alias(view, 'low')
+  const lowest = { ...view, row: low, level: view.level + 1 }
+  const [waits, circle, stays] = [named(view, 'waits'), named(view, 'circle'), named(view, 'stays')]
+  return sql<boolean>`(${keyArray(key, row)} in (
+    with recursive
+      ${allCircles(view)},
+      ${stays} (key) as (
+        select ${keyArray(key, low)} from ${tableId(table)} as ${sql.id(low)} where ${goes(lowest)} is not true
+        union
+        select low from ${circle} where low = high
+        union
+        select further.high
+        from ${stays} as found join ${waits} as further on further.low = found.key
+      )
+    select key from ${stays}
+  ))`
+}
+
+/** How many circles there are of rows that wait for each other, whether they are due or not. */
+export function countCircles(view: View): RawBuilder<{ readonly circles: string }> {
+  return sql`
+    with recursive ${allCircles(view)}
+    select count(distinct low)::text as circles from ${named(view, 'circle')} where low = high`
+}
+
+/** True of a row of the governed table that waits for itself by way of others. */
+export function isInCircle(view: View): RawBuilder<boolean> {
+  const key = keyArray(view.fitted.key, view.row)
+  const [waits, walked] = [named(view, 'waits'), named(view, 'walked')]
+  return sql<boolean>`exists (
+    with recursive
+      ${waits} (low, high) as (${sql.join(allWaits(view), sql` union `)}),
+      ${walked} (key) as (
+        select high from ${waits} where low = ${key} and high <> ${key}
+        union
+        select further.high from ${walked} as on_way join ${waits} as further on further.low = on_way.key
+      )
+    select from ${walked} where key = ${key}
+  )`
+}
+
+function named(view: View, name: string): RawBuilder<unknown> {
+  return sql.id(alias(view, name))
+}
+
+/**
+ * The common tables `waits` and `circle`: of each circle the walk that begins at its least row is
+ * gone to the end. Where parents have lower keys than their children no walk gets beyond its
+ * first step.
+ */
+function allCircles(view: View): RawBuilder<unknown> {
+  const [waits, circle] = [named(view, 'waits'), named(view, 'circle')]
+  return sql`
+    ${waits} (low, high) as (${sql.join(allWaits(view), sql` union `)}),
+    ${circle} (low, high) as (
+      select low, high from ${waits} where high > low
+      union
+      select walked.low, further.high
+      from ${circle} as walked join ${waits} as further on further.low = walked.high
+      where walked.high > walked.low and further.high >= walked.low
+    )`
+}
+
+/** Pairs of keys: the row `high` waits until the row `low` is gone, or is done. */
+function allWaits(view: View): readonly RawBuilder<unknown>[] {
+  const { blockers, readers } = ownWaits(view.fitted)
+  return [
+    ...blockers.map((blocker) => blockerWaits(view, blocker)),
+    ...readers.flatMap((reader) => readerWaits(view, reader)),
+  ]
+}
+
+function blockerWaits(view: View, { key }: Blocker): RawBuilder<unknown> {
+  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
+  return pairs(
+    view,
+    sql`join ${tableId(key.from)} as ${sql.id(low)} on ${refersTo(key, low, high)}`,
+  )
+}
+
+/** A row that decides about a record waits for it; so does the one that it goes along with. */
+function readerWaits(
+  view: View,
+  { on, hops, pairs: equal }: Reader,
+): readonly RawBuilder<unknown>[] {
+  const { table } = view.fitted
+  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
+  const child = alongOf(view.fitted, on)
+  const ways =
+    child === null
+      ? [{ read: high, tables: sql``, links: sql`true` }]
+      : goingTo({ ...view, row: high }, child).map((way) => ({
+          ...way,
+          tables: sql` cross join ${way.tables}`,
+        }))
+  return ways.map(({ read, tables, links }) => {
+    const up = upThrough(hops, read, (name) => alias(view, name))
+    const same = equal.map(
+      ({ own, read: column }) => sql`${columnId(low, own)} = ${columnId(up.top, column)}`,
+    )
+    const on = conjunction([...same, up.links, links])
+    return pairs(view, sql`${tables}${up.tables} join ${tableId(table)} as ${sql.id(low)} on ${on}`)
+  })
+}
+
+function pairs(view: View, joined: RawBuilder<unknown>): RawBuilder<unknown> {
+  const { table, key } = view.fitted
+  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
+  return sql`
+    select ${keyArray(key, low)} as low, ${keyArray(key, high)} as high
+    from ${tableId(table)} as ${sql.id(high)} ${joined}`
+}
