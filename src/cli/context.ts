@@ -111,6 +111,16 @@ export function warnOfPowers({ err }: CliContext, powers: readonly Power[]): voi
     err(`warning: ${visible(message)}\n  ${visible(remedy)}\n`)
 }
 
+/** Says on stderr which rules a run would refuse here, since it could not prove their rows. */
+export function warnOfMissingEvidence({ config, err }: CliContext, { rules }: PolicySet): void {
+  const wanting = rules.filter(({ evidence, mode }) => evidence === 'rows' && mode === 'enforce')
+  if (wanting.length === 0 || config().evidenceKeyFile !== null) return
+  const names = wanting.map(({ id }) => id).join(', ')
+  err(
+    `warning: evidence of rows is wanted by ${visible(names)}, and there is no evidence key here: a run without one is refused\n  where enforce runs, set RETENTIOND_EVIDENCE_KEY_FILE (retentiond keygen --evidence makes a key), or write evidence: count\n`,
+  )
+}
+
 /** Connects and asks for one answer, so that what is wrong shows before anything depends on it. */
 export async function openAt(
   url: string,

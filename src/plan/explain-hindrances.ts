@@ -3,8 +3,10 @@ import { sql, type QueryExecutorProvider, type RawBuilder } from 'kysely'
 import { tableId } from '../db/governed.ts'
 import type { View } from './due.ts'
 import { isTangled } from '../catalog/fitted.ts'
+import { anyAmong } from './going.ts'
 import { countHindering, hindrancesOf, isTied } from './hindrance.ts'
 import { isInCircle, mayWaitInCircles } from './stays.ts'
+import { takenKeys } from './taken.ts'
 
 export type ExplainedHindrances = {
   /** Rules on the same table that reach the record and have not ended. */
@@ -15,6 +17,8 @@ export type ExplainedHindrances = {
   readonly blockedBy: readonly { readonly table: string; readonly rows: number }[]
   /** It has to go at once with other rows of its table, or of tables that go along, that stay. */
   readonly tied: boolean
+  /** Archives in which a row stands with its key, or with that of a row that goes along. */
+  readonly keyTakenIn: readonly string[]
   /** It waits for other rows of its table, and those for it: none of them can go first. */
   readonly inCircle: boolean
   /** Rules that read a period start or a link from the record, and the records on which they have yet to act. */
@@ -30,6 +34,10 @@ export async function explainHindrances(
   isRoot: RawBuilder<unknown>,
 ): Promise<ExplainedHindrances> {
   const { superseding, keepers, blockers, readers, holding } = hindrancesOf(view)
+  const taken = takenKeys(view).map(({ archive: name, along, of }) => ({
+    name,
+    condition: anyAmong(view, along, of),
+  }))
   const holds = async (condition: RawBuilder<unknown>): Promise<boolean> => {
     const { rows } = await sql`
       select 1 from ${tableId(view.fitted.table)} as row
@@ -55,6 +63,7 @@ export async function explainHindrances(
     supersededBy: await named(superseding),
     blockedBy: (await counted(blockers)).map(([table, rows]) => ({ table, rows })),
     tied: isTangled(view.fitted) && (await holds(isTied(view))),
+    keyTakenIn: await named(taken),
     inCircle: mayWaitInCircles(view.fitted) && (await holds(isInCircle(view))),
     decidesFor: (await counted(readers)).map(([rule, records]) => ({ rule, records })),
     stillHolds: (await counted(holding)).map(([table, rows]) => ({ table, rows })),

@@ -64,7 +64,9 @@ export const OUTLOOK_EN: Outlook = {
     blocked: (rule) =>
       rule.inCircle
         ? `IN A CIRCLE: it waits for other rows of ${rule.governs}, and those for it, so that none can go first. Write \`${rule.governs}: with_parent\`, and they go together; or end the circle in the data.`
-        : 'It may go once those rows are gone.',
+        : rule.blockedBy.length === 0 && rule.keyTakenIn.length > 0
+          ? 'It may go once the blocked row is gone from there, or one of the two has another key.'
+          : 'It may go once those rows are gone.',
     deciding: (rule) =>
       rule.inCircle
         ? `IN A CIRCLE: it decides for other records of ${rule.governs}, and waits for them, so that none can go first. Read the start from another table, or end the circle in the data.`
@@ -118,7 +120,9 @@ export const OUTLOOK_FR: Outlook = {
     blocked: (rule) =>
       rule.inCircle
         ? `EN CERCLE : il attend d'autres lignes de ${rule.governs}, qui l'attendent : aucune ne peut partir la première. Écrivez \`${rule.governs}: with_parent\`, et elles partent ensemble ; ou défaites le cercle dans les données.`
-        : 'Il pourra partir quand ces lignes auront disparu.',
+        : rule.blockedBy.length === 0 && rule.keyTakenIn.length > 0
+          ? "Il pourra partir quand la ligne bloquée n'y sera plus, ou que l'une des deux aura une autre clé."
+          : 'Il pourra partir quand ces lignes auront disparu.',
     deciding: (rule) =>
       rule.inCircle
         ? `EN CERCLE : il décide pour d'autres enregistrements de ${rule.governs}, qu'il attend : aucun ne peut partir le premier. Lisez le début dans une autre table, ou défaites le cercle dans les données.`

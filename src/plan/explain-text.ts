@@ -92,10 +92,15 @@ const EN: Sentences = {
     held: () => 'VERDICT: due, but spared: a hold covers it.',
     superseded: () => 'VERDICT: due, and left: another phase or rule acts on it instead.',
     kept: () => 'VERDICT: due, but spared: another rule that reaches it ends later.',
-    blocked: (rule) =>
-      rule.blockedBy.length > 0
-        ? `VERDICT: due, but spared: ${blockersIn(rule, 'en')} still ${isOne(rule) ? 'refers' : 'refer'} to it.`
-        : 'VERDICT: due, but spared: it would have to go at once with rows that stay.',
+    blocked: (rule) => {
+      const due = 'VERDICT: due, but spared:'
+      if (rule.blockedBy.length > 0) {
+        return `${due} ${blockersIn(rule, 'en')} still ${isOne(rule) ? 'refers' : 'refer'} to it.`
+      }
+      return rule.keyTakenIn.length > 0
+        ? `${due} a row stands already in ${list(rule.keyTakenIn)} by its key, or by that of a row that goes along.`
+        : `${due} it would have to go at once with rows that stay.`
+    },
     deciding: (rule) =>
       `VERDICT: due, but spared: it still decides for ${dependentsIn(rule, 'en')}, not yet acted on.`,
     done: () => 'VERDICT: anonymised before; nothing is left to do.',
@@ -158,10 +163,15 @@ const FR: Sentences = {
     held: () => 'VERDICT : échu, mais épargné : un gel le couvre.',
     superseded: () => 'VERDICT : échu. Une autre phase ou règle agit à sa place.',
     kept: () => "VERDICT : échu, mais épargné : une autre règle qui l'atteint finit plus tard.",
-    blocked: (rule) =>
-      rule.blockedBy.length > 0
-        ? `VERDICT : échu, mais épargné : ${blockersIn(rule, 'fr')} ${isOne(rule) ? "s'y réfère" : "s'y réfèrent"} encore.`
-        : 'VERDICT : échu, mais épargné : il devrait partir avec des lignes qui restent.',
+    blocked: (rule) => {
+      const due = 'VERDICT : échu, mais épargné :'
+      if (rule.blockedBy.length > 0) {
+        return `${due} ${blockersIn(rule, 'fr')} ${isOne(rule) ? "s'y réfère" : "s'y réfèrent"} encore.`
+      }
+      return rule.keyTakenIn.length > 0
+        ? `${due} une ligne se trouve déjà dans ${list(rule.keyTakenIn)} sous sa clé, ou celle d'une ligne qui part avec.`
+        : `${due} il devrait partir avec des lignes qui restent.`
+    },
     deciding: (rule) =>
       `VERDICT : échu, mais épargné : il décide encore pour ${dependentsIn(rule, 'fr')}, pas encore traités.`,
     done: () => 'VERDICT : déjà anonymisé ; il ne reste rien à faire.',

@@ -20,6 +20,7 @@ import { groundsFor, NONE_IDLE, stillIdle, type Idle } from './orders.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
 import { isAmongThoseThatStay, ownWaits, type OwnWaits } from './stays.ts'
+import { takenKeys } from './taken.ts'
 import { anyInUnit, type Asked } from './unit.ts'
 
 /**
@@ -78,6 +79,7 @@ function hindering(
     ...blockers(view, blocking),
     ...waitingReaders(view, readers),
     ...stillHolding(view),
+    ...takenKeys(view),
   ]
 }
 
@@ -208,9 +210,13 @@ function isDueUnder(view: View, other: StartedRule): RawBuilder<boolean> {
   return isDue({ ...view, fitted: other, boundary: boundaryOf(view.boundary, other) })
 }
 
-/** True of a row to which a row still refers that has to be gone before, or that is tied to others. */
+/**
+ * True of a row to which a row still refers that has to be gone before, that is tied to others, or
+ * whose archive has a row with its key.
+ */
 export function isBlocked(view: View): RawBuilder<boolean> {
-  return disjunction([anyOf(view, blockers(view, view.fitted.blockers)), isTied(view)])
+  const standing = [...blockers(view, view.fitted.blockers), ...takenKeys(view)]
+  return disjunction([anyOf(view, standing), isTied(view)])
 }
 
 function blockers(view: View, blocking: readonly Blocker[]): readonly Asked[] {

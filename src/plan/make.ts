@@ -16,8 +16,9 @@ import { viewOf, type View } from './due.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
-import { archiveRemarks, circleRemarks, remarksOn } from './remarks.ts'
+import { archiveRemarks, circleRemarks, remarksOn, takenRemarks } from './remarks.ts'
 import { countCircles, mayWaitInCircles } from './stays.ts'
+import { countTaken } from './taken.ts'
 import { chooseWalk } from './walk.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
@@ -86,6 +87,7 @@ async function planRules(
       ...remarksOn(fitted, stored),
       ...setOffRemarks(fitted),
       ...archiveRemarks(fitted, archived),
+      ...takenRemarks(fitted, await takenAmong(trx, viewOf(fitted, boundary), census)),
       ...circleRemarks(fitted, await circlesAmong(trx, viewOf(fitted, boundary), census)),
     ]
     const walk = chooseWalk(fitted, stored.get(printTable(fitted.table)), census)
@@ -114,6 +116,16 @@ async function circlesAmong(
   if (!mayWaitInCircles(view.fitted) || counts.blocked + counts.deciding === 0) return 0
   const { rows } = await countCircles(view).execute(trx)
   return Number(rows[0]?.circles ?? 0)
+}
+
+async function takenAmong(
+  trx: QueryExecutorProvider,
+  view: View,
+  { counts }: Census,
+): Promise<number> {
+  if (view.fitted.archive === null || counts.blocked === 0) return 0
+  const { rows } = await countTaken(view).execute(trx)
+  return Number(rows[0]?.rows ?? 0)
 }
 
 /** Without its place in a file: a plan may be read where there are no policies. */

@@ -154,6 +154,19 @@ export function circleRemarks({ table }: FittedRule, circles: number): readonly 
   ]
 }
 
+/** Rows whose key was used before by a row that is blocked now. */
+export function takenRemarks({ archive }: FittedRule, taken: number): readonly Remark[] {
+  const [move] = archive?.moves ?? []
+  if (move === undefined || taken === 0) return []
+  return [
+    {
+      code: 'key_taken_in_archive',
+      message: `of ${taken} rows the key, or that of a row that goes along, stands already in the archive, ${printTable(move.to)}: they cannot be blocked`,
+      remedy: 'let no key be used again, or see what becomes of the archived row with explain',
+    },
+  ]
+}
+
 /** What stands in an archive and should not, or will stand there for ever. */
 export function archiveRemarks(
   { rule, archive }: FittedRule,

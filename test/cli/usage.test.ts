@@ -136,6 +136,22 @@ test('a folder without policies says what to write, and names no command that do
   expect(err).toContain('docs/policy.md')
 })
 
+test('a rule that promises evidence of rows warns before the run that no key for it is set', async ({
+  folder,
+}) => {
+  await writeFile(
+    join(folder, 'p.yaml'),
+    `${POLICY}\ndefaults: { mode: enforce, evidence: rows }\n`,
+  )
+
+  const without = await runInside(['validate', folder], {})
+  const keyed = await runInside(['validate', folder], { RETENTIOND_EVIDENCE_KEY_FILE: 'ek' })
+
+  expect(without).toMatchObject({ status: 0 })
+  expect(without.err).toContain('evidence of rows is wanted by')
+  expect(keyed).toMatchObject({ status: 0, err: '' })
+})
+
 test('a key file is made once, for its owner only', async ({ folder }) => {
   const file = join(folder, 'entry.key')
 

@@ -15,6 +15,7 @@ import {
   loadConfigured,
   openGoverned,
   pseudonymKey,
+  warnOfMissingEvidence,
   warnOfPowers,
   type CliContext,
 } from '../context.ts'
@@ -50,6 +51,7 @@ export function planCommand(context: CliContext): Command {
 
 async function planNow(context: CliContext, asOf: string | undefined): Promise<Plan> {
   const set = await loadConfigured(context)
+  warnOfMissingEvidence(context, set)
   await using connection = await openGoverned(context, set)
   await checkMigrated(connection.db)
   const prepared = await prepare(connection.db, set, await pseudonymKey(context))

@@ -13,6 +13,7 @@ import {
   loadConfigured,
   openGoverned,
   pseudonymKey,
+  warnOfMissingEvidence,
   warnOfPowers,
   type CliContext,
 } from '../context.ts'
@@ -30,6 +31,7 @@ export function validateCommand(context: CliContext): Command {
     )
     .action(async (folder: string | undefined, options: Options) => {
       const set = await loadConfigured(context, folder)
+      warnOfMissingEvidence(context, set)
       const checked = options.database === true ? await checkDatabase(context, set, options) : null
       context.out(
         options.output === 'json' ? json(1, asJson(set, checked)) : renderSet(set, checked),
