@@ -1,5 +1,5 @@
 import { sameTable } from '../base/names.ts'
-import { isSibling } from '../policy/policy.ts'
+import { isSibling, takesAway } from '../policy/policy.ts'
 import type { Table } from './catalog.ts'
 import { levelsOf, sourcesOf } from './chain.ts'
 import {
@@ -19,17 +19,20 @@ export function readersOf(
   reader: StartedRule,
   destroyer: Destroyer,
 ): readonly Reader[] {
-  const exceptRoot = isSibling(reader.rule, destroyer.rule)
+  const isOwn = isSibling(reader.rule, destroyer.rule)
+  const onSameTable = sameTable(reader.table, destroyer.table)
   // Another phase reads of a record what this one does, which reads it for every row of the table.
   const isSame = reader.rule.id === destroyer.rule.id
-  if (exceptRoot && !isSame && sameTable(reader.table, destroyer.table)) return []
-  const own = exceptRoot && sameTable(table, destroyer.table)
+  if (isOwn && !isSame && onSameTable) return []
+  // A record that goes with what decides about it is gone under every rule.
+  const exceptRoot = isOwn || (onSameTable && takesAway(destroyer.rule))
+  const own = isOwn && sameTable(table, destroyer.table)
   return sourcesOf(reader.start)
     .flatMap((source) => [
       ...(own && isOwnGroup(source) ? [] : levelReaders(source, table)),
       ...parentReaders(source, table),
     ])
-    .filter((reading) => !isSame || !leadsToRoot(reading, destroyer))
+    .filter((reading) => !(exceptRoot && onSameTable) || !leadsToRoot(reading, destroyer))
     .map((reading) => ({ reader, exceptRoot, ...reading }))
 }
 

@@ -232,7 +232,7 @@ export type Reader = {
   readonly on: TableName
   readonly hops: readonly FittedHop[]
   readonly pairs: readonly { readonly own: string; readonly read: string }[]
-  /** The reader is the rule itself or a phase of it: the governed row that goes along does not count. */
+  /** The governed row itself does not count: the reader is the rule, a phase of it, or has lost it. */
   readonly exceptRoot: boolean
 }
 

@@ -20,7 +20,8 @@ import {
   splitOf,
 } from './events.ts'
 import { countLeft } from './floors.ts'
-import { isBlocked, isDeciding, isDone, isHeld, isKept, isSuperseded } from './hindrance.ts'
+import { isDone } from './done.ts'
+import { isBlocked, isDeciding, isHeld, isKept, isSuperseded } from './hindrance.ts'
 import type { Law, Split } from './moment.ts'
 import type { PlannedFloor } from './plan.ts'
 

@@ -4,7 +4,7 @@ import { tableId } from '../db/governed.ts'
 import type { View } from './due.ts'
 import { isTangled } from '../catalog/fitted.ts'
 import { anyAmong } from './going.ts'
-import { countHindering, hindrancesOf, isTied } from './hindrance.ts'
+import { countHindering, hindrancesOf, isOverFor, isTied } from './hindrance.ts'
 import { isInCircle, mayWaitInCircles } from './stays.ts'
 import { takenKeys } from './taken.ts'
 
@@ -64,7 +64,7 @@ export async function explainHindrances(
     blockedBy: (await counted(blockers)).map(([table, rows]) => ({ table, rows })),
     tied: isTangled(view.fitted) && (await holds(isTied(view))),
     keyTakenIn: await named(taken),
-    inCircle: mayWaitInCircles(view.fitted) && (await holds(isInCircle(view))),
+    inCircle: mayWaitInCircles(view.fitted) && (await holds(isInCircle(view, isOverFor))),
     decidesFor: (await counted(readers)).map(([rule, records]) => ({ rule, records })),
     stillHolds: (await counted(holding)).map(([table, rows]) => ({ table, rows })),
   }

@@ -4,22 +4,21 @@ import { printTable, sameTable, type TableName } from '../base/names.ts'
 import {
   isTangled,
   type Blocker,
-  type GovernedRule,
   type Reader,
   type StartedRule,
 } from '../catalog/fitted.ts'
-import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
+import { columnId, conjunction, disjunction, tableId } from '../db/governed.ts'
 import { holdsRow, stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
 import { matches } from './condition.ts'
+import { isAnonymised, isDone } from './done.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
-import { alongOf, anyAmong, anyGoing, keyColumnsOf } from './going.ts'
+import { alongOf, anyAmong, keyColumnsOf } from './going.ts'
 import { takesAway } from '../policy/policy.ts'
-import { isUnmasked } from './mask.ts'
 import { groundsFor, NONE_IDLE, stillIdle, type Idle } from './orders.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
-import { isAmongThoseThatStay, ownWaits, type OwnWaits } from './stays.ts'
+import { isAmongThoseThatStay, ownWaits, type IsOver, type OwnWaits } from './stays.ts'
 import { takenKeys } from './taken.ts'
 import { anyInUnit, type Asked } from './unit.ts'
 
@@ -93,29 +92,6 @@ export function isTied(view: View): RawBuilder<boolean> {
     of: (row: string) => sql`(not ${sameRow(key, row, view.row)} and (${of(row)}) is not false)`,
   }))
   return anyInUnit(view, others, true)
-}
-
-/** True of a row that was anonymised before, and that nobody refilled since. */
-export function isDone(view: View): RawBuilder<boolean> {
-  const { fitted, row } = view
-  if (takesAway(fitted.rule)) return sql<boolean>`false`
-  const changing = [...fitted.children, ...fitted.detached]
-  const left = changing.map((child) => anyGoing(view, child, () => sql`true`))
-  return sql<boolean>`(${isAnonymised(fitted, row)} and not ${disjunction(left)})`
-}
-
-/** True of a row of `governed` that bears its marker and still holds what its masks write. */
-function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> {
-  return sql<boolean>`(
-    exists (
-      select from retentiond.anonymised as marker
-      where marker.table_oid = ${governed.table.oid}::oid
-        and marker.rule = ${governed.rule.id}
-        and marker.key = ${keyArray(governed.key, row)}
-        and marker.mask_digest = ${governed.maskDigest}
-    )
-    and not ${isUnmasked({ governed, alias: row }, null)}
-  )`
 }
 
 /** True of a row that an open hold covers. */
@@ -316,19 +292,42 @@ function staysFor(view: View, each: Blocker, row: string): RawBuilder<boolean> {
 
 /** True of a row that the rule will leave when all its passes are over. */
 function staysItself(view: View, row: string): RawBuilder<boolean> {
-  return isAmongThoseThatStay(view, row, (lowest) => {
-    const { fitted } = lowest
-    const own = ownWaits(fitted)
-    const others = {
-      blockers: fitted.blockers.filter((each) => !own.blockers.includes(each)),
-      readers: fitted.readers.filter((each) => !own.readers.includes(each)),
-    }
-    return disjunction([
-      isUnhindered(lowest, hindering(lowest, others)),
-      ...(takesAway(fitted.rule) ? [] : [isAnonymised(fitted, lowest.row)]),
-      ...goneBefore(lowest, fitted.table, lowest.row),
-    ])
+  const own = ownWaits(view.fitted)
+  return isAmongThoseThatStay(view, row, {
+    isOver: isOverFor,
+    goes: (low) =>
+      isUnhindered(
+        low,
+        hindering(low, {
+          blockers: low.fitted.blockers.filter((each) => !own.blockers.includes(each)),
+          readers: low.fitted.readers.filter((each) => !own.readers.includes(each)),
+        }),
+      ),
   })
+}
+
+/** True of a row that keeps nobody by then, in this way: it is gone before the rule acts, or done. */
+export const isOverFor: IsOver = (view, each) =>
+  disjunction(
+    'reader' in each
+      ? overForReader(view, each, view.row)
+      : goneBefore(view, each.key.from, view.row),
+  )
+
+/** Whichever rule takes the record away: nothing is decided about it any more. */
+function overForReader(
+  view: View,
+  { reader }: Reader,
+  row: string,
+): readonly RawBuilder<boolean>[] {
+  const gone = goneBefore(view, reader.table, row)
+  if (takesAway(reader.rule)) return gone
+  const before = asItActed(view, reader.rule.id)
+  return [
+    isAnonymised(reader, row),
+    ...gone,
+    ...(before === undefined ? [] : [isActionable({ ...before, row, level: view.level + 1 })]),
+  ]
 }
 
 /** True of a row that decides about a record on which its rule has yet to act. */
@@ -368,27 +367,19 @@ function waits(
   const { reader, hops, pairs, exceptRoot } = each
   const waiting = alias(view, 'reader')
   const up = upThrough(hops, read, (name) => alias(view, name))
-  const { rule, table, key } = reader
-  const acted = takesAway(rule) ? [] : [isAnonymised(reader, waiting)]
-  // Whichever rule takes the record away: nothing is decided about it any more.
-  const before = takesAway(rule) ? undefined : asItActed(view, rule.id)
-  const willAct = [
-    ...goneBefore(view, table, waiting),
-    ...(before === undefined
-      ? []
-      : [isActionable({ ...before, row: waiting, level: view.level + 1 })]),
-    // In an earlier pass of the same rule.
-    ...(view.earlier !== null && ownWaits(view.fitted).readers.includes(each)
+  // In an earlier pass of the same rule.
+  const ownOver =
+    view.earlier !== null && ownWaits(view.fitted).readers.includes(each)
       ? [sql`not ${staysItself(view, waiting)}`]
-      : []),
-  ]
+      : []
+  const over = [...overForReader(view, each, waiting), ...ownOver]
   const condition = conjunction([
     ...pairs.map(
       ({ own, read: column }) => sql`${columnId(waiting, own)} = ${columnId(up.top, column)}`,
     ),
     up.links,
-    sql`${disjunction([...acted, ...willAct])} is not true`,
-    ...(exceptRoot ? [sql`not ${sameRow(key, waiting, view.row)}`] : []),
+    sql`${disjunction(over)} is not true`,
+    ...(exceptRoot ? [sql`not ${sameRow(reader.key, waiting, view.row)}`] : []),
   ])
   return { tables: up.tables, condition }
 }

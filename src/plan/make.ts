@@ -13,6 +13,7 @@ import { readBoundary, type Cutoff } from './boundary.ts'
 import { buildPlan, planRule } from './build.ts'
 import { takeCensus, type Census } from './census.ts'
 import { viewOf, type View } from './due.ts'
+import { isOverFor } from './hindrance.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
@@ -114,7 +115,7 @@ async function circlesAmong(
   { counts }: Census,
 ): Promise<number> {
   if (!mayWaitInCircles(view.fitted) || counts.blocked + counts.deciding === 0) return 0
-  const { rows } = await countCircles(view).execute(trx)
+  const { rows } = await countCircles(view, isOverFor).execute(trx)
   return Number(rows[0]?.circles ?? 0)
 }
 

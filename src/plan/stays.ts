@@ -9,19 +9,32 @@ import { alongOf, goingTo } from './going.ts'
 import { refersTo } from './refer.ts'
 import { upThrough } from './related.ts'
 
-/** Rows of the governed table that go themselves under the rule, and keep others until they have. */
+/** By what rows of the governed table keep others of it until the rule has acted on them. */
 export type OwnWaits = {
   readonly blockers: readonly Blocker[]
   readonly readers: readonly Reader[]
 }
 
 export function ownWaits({ rule, table, blockers, readers }: FittedRule): OwnWaits {
+  // What is anonymised is there as before, and other rules have yet to act on it.
+  const goes = takesAway(rule)
   return {
-    // What is anonymised is there as before.
-    blockers: takesAway(rule) ? blockers.filter((each) => sameTable(each.table, table)) : [],
-    readers: readers.filter(({ reader }) => reader.rule.id === rule.id),
+    blockers: goes ? blockers.filter((each) => sameTable(each.table, table)) : [],
+    readers: readers.filter(({ reader }) =>
+      goes ? sameTable(reader.table, table) : reader.rule.id === rule.id,
+    ),
   }
 }
+
+/** What is asked of the rows of the rule's table. */
+export type Asking = {
+  /** True of a row on which the rule will act, if none of its own rows keeps it. */
+  readonly goes: (row: View) => RawBuilder<unknown>
+  readonly isOver: IsOver
+}
+
+/** What of a row makes it keep nobody, whatever becomes of it under the rule: it is gone by then, or done. */
+export type IsOver = (row: View, each: Blocker | Reader) => RawBuilder<unknown>
 
 export function mayWaitInCircles(fitted: FittedRule): boolean {
   const { blockers, readers } = ownWaits(fitted)
@@ -31,22 +44,21 @@ export function mayWaitInCircles(fitted: FittedRule): boolean {
 /**
  * True of a row that the rule will leave: `goes` is not true of it, it waits for such a row at any
  * distance, or it waits for one of those that wait for each other in a circle. Found once for the
- * whole table.
+ * whole table. Rows that are over are not told apart from those.
  */
 export function isAmongThoseThatStay(
   view: View,
   row: string,
-  goes: (row: View) => RawBuilder<unknown>,
+  { goes, isOver }: Asking,
 ): RawBuilder<boolean> {
   const { table, key } = view.fitted
   const low = alias(view, 'low')
-  const lowest = { ...view, row: low, level: view.level + 1 }
   const [waits, circle, stays] = [named(view, 'waits'), named(view, 'circle'), named(view, 'stays')]
   return sql<boolean>`(${keyArray(key, row)} in (
     with recursive
-      ${allCircles(view)},
+      ${allCircles(view, isOver)},
       ${stays} (key) as (
-        select ${keyArray(key, low)} from ${tableId(table)} as ${sql.id(low)} where ${goes(lowest)} is not true
+        select ${keyArray(key, low)} from ${tableId(table)} as ${sql.id(low)} where ${goes(lowest(view))} is not true
         union
         select low from ${circle} where low = high
         union
@@ -58,21 +70,21 @@ export function isAmongThoseThatStay(
 }
 
 /** How many circles there are of rows that wait for each other, whether they are due or not. */
-export function countCircles(view: View): RawBuilder<{ readonly circles: string }> {
+export function countCircles(view: View, isOver: IsOver): RawBuilder<{ readonly circles: string }> {
   return sql`
-    with recursive ${allCircles(view)}
+    with recursive ${allCircles(view, isOver)}
     select count(distinct low)::text as circles from ${named(view, 'circle')} where low = high`
 }
 
 /** True of a row of the governed table that waits for itself by way of others. */
-export function isInCircle(view: View): RawBuilder<boolean> {
+export function isInCircle(view: View, isOver: IsOver): RawBuilder<boolean> {
   const key = keyArray(view.fitted.key, view.row)
   const [waits, walked] = [named(view, 'waits'), named(view, 'walked')]
   return sql<boolean>`exists (
     with recursive
-      ${waits} (low, high) as (${sql.join(allWaits(view), sql` union `)}),
+      ${waits} (low, high) as (${sql.join(allWaits(view, isOver), sql` union `)}),
       ${walked} (key) as (
-        select high from ${waits} where low = ${key} and high <> ${key}
+        select high from ${waits} where low = ${key}
         union
         select further.high from ${walked} as on_way join ${waits} as further on further.low = on_way.key
       )
@@ -89,10 +101,10 @@ function named(view: View, name: string): RawBuilder<unknown> {
  * gone to the end. Where parents have lower keys than their children no walk gets beyond its
  * first step.
  */
-function allCircles(view: View): RawBuilder<unknown> {
+function allCircles(view: View, isOver: IsOver): RawBuilder<unknown> {
   const [waits, circle] = [named(view, 'waits'), named(view, 'circle')]
   return sql`
-    ${waits} (low, high) as (${sql.join(allWaits(view), sql` union `)}),
+    ${waits} (low, high) as (${sql.join(allWaits(view, isOver), sql` union `)}),
     ${circle} (low, high) as (
       select low, high from ${waits} where high > low
       union
@@ -102,52 +114,69 @@ function allCircles(view: View): RawBuilder<unknown> {
     )`
 }
 
-/** Pairs of keys: the row `high` waits until the row `low` is gone, or is done. */
-function allWaits(view: View): readonly RawBuilder<unknown>[] {
+/** Pairs of keys: the row `high` waits until another row, `low`, is gone, or is done. */
+function allWaits(view: View, isOver: IsOver): readonly RawBuilder<unknown>[] {
   const { blockers, readers } = ownWaits(view.fitted)
+  const over = (each: Blocker | Reader): RawBuilder<unknown> => isOver(lowest(view), each)
   return [
-    ...blockers.map((blocker) => blockerWaits(view, blocker)),
-    ...readers.flatMap((reader) => readerWaits(view, reader)),
+    ...blockers.map((each) => blockerWaits(view, each, over(each))),
+    ...readers.flatMap((each) => readerWaits(view, each, over(each))),
   ]
 }
 
-function blockerWaits(view: View, { key }: Blocker): RawBuilder<unknown> {
+function lowest(view: View): View {
+  return { ...view, row: alias(view, 'low'), level: view.level + 1 }
+}
+
+function blockerWaits(
+  view: View,
+  { key }: Blocker,
+  isOver: RawBuilder<unknown>,
+): RawBuilder<unknown> {
   const [low, high] = [alias(view, 'low'), alias(view, 'high')]
-  return pairs(
-    view,
-    sql`join ${tableId(key.from)} as ${sql.id(low)} on ${refersTo(key, low, high)}`,
-  )
+  const joined = sql`join ${tableId(key.from)} as ${sql.id(low)} on ${refersTo(key, low, high)}`
+  return pairs(view, joined, isOver)
 }
 
 /** A row that decides about a record waits for it; so does the one that it goes along with. */
 function readerWaits(
   view: View,
   { on, hops, pairs: equal }: Reader,
+  isOver: RawBuilder<unknown>,
 ): readonly RawBuilder<unknown>[] {
   const { table } = view.fitted
-  const [low, high] = [alias(view, 'low'), alias(view, 'high')]
-  const child = alongOf(view.fitted, on)
-  const ways =
-    child === null
-      ? [{ read: high, tables: sql``, links: sql`true` }]
-      : goingTo({ ...view, row: high }, child).map((way) => ({
-          ...way,
-          tables: sql` cross join ${way.tables}`,
-        }))
-  return ways.map(({ read, tables, links }) => {
+  const low = alias(view, 'low')
+  return waysTo(view, on).map(({ read, tables, links }) => {
     const up = upThrough(hops, read, (name) => alias(view, name))
     const same = equal.map(
       ({ own, read: column }) => sql`${columnId(low, own)} = ${columnId(up.top, column)}`,
     )
     const on = conjunction([...same, up.links, links])
-    return pairs(view, sql`${tables}${up.tables} join ${tableId(table)} as ${sql.id(low)} on ${on}`)
+    const joined = sql`${tables}${up.tables} join ${tableId(table)} as ${sql.id(low)} on ${on}`
+    return pairs(view, joined, isOver)
   })
 }
 
-function pairs(view: View, joined: RawBuilder<unknown>): RawBuilder<unknown> {
+/** The rows of a table that go with `high`; of the governed one it is that row itself. */
+function waysTo(view: View, on: Reader['on']): ReturnType<typeof goingTo> {
+  const high = alias(view, 'high')
+  const child = alongOf(view.fitted, on)
+  if (child === null) return [{ read: high, tables: sql``, links: sql`true` }]
+  return goingTo({ ...view, row: high }, child).map((way) => ({
+    ...way,
+    tables: sql` cross join ${way.tables}`,
+  }))
+}
+
+function pairs(
+  view: View,
+  joined: RawBuilder<unknown>,
+  isOver: RawBuilder<unknown>,
+): RawBuilder<unknown> {
   const { table, key } = view.fitted
   const [low, high] = [alias(view, 'low'), alias(view, 'high')]
   return sql`
     select ${keyArray(key, low)} as low, ${keyArray(key, high)} as high
-    from ${tableId(table)} as ${sql.id(high)} ${joined}`
+    from ${tableId(table)} as ${sql.id(high)} ${joined}
+    where ${keyArray(key, low)} <> ${keyArray(key, high)} and (${isOver}) is not true`
 }

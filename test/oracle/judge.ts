@@ -180,7 +180,8 @@ function readsBy(asked: Asked, reader: WorldRule, read: Live): readonly Live[] {
         isOnTheWay(events, record, read),
     ),
   )
-  return records.filter((record) => !isOwn || record !== row)
+  const goesItself = rule.action === 'purge' && reader.table === rule.table
+  return records.filter((record) => !(isOwn || goesItself) || record !== row)
 }
 
 /** Events of one table that belong together by the same column are equal before the rule. */
