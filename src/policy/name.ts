@@ -118,7 +118,13 @@ function readDotted(raw: unknown, expected: string): Read<readonly string[]> {
     }
     const part = match[1]?.replaceAll('""', '"') ?? match[2] ?? ''
     const wrong = whatIsWrong(part)
-    if (wrong !== undefined) return refuse('name_invalid', `${quote(raw)} ${wrong}`)
+    if (wrong !== undefined) {
+      const remedy =
+        part === '' && raw !== ''
+          ? 'a dot parts schema, table and column: put double quotes around a name that has one in it'
+          : undefined
+      return refuse('name_invalid', `${quote(raw)} ${wrong}`, remedy)
+    }
     parts.push(part)
     rest = match[3]
   }
