@@ -1,12 +1,7 @@
 /** Why a row that is due may not be acted on: done, held, left to another rule, kept, blocked, deciding. */
 import { sql, type RawBuilder } from 'kysely'
 import { printTable, sameTable, type TableName } from '../base/names.ts'
-import {
-  isTangled,
-  type Blocker,
-  type Reader,
-  type StartedRule,
-} from '../catalog/fitted.ts'
+import { isTangled, type Blocker, type Reader, type StartedRule } from '../catalog/fitted.ts'
 import { columnId, conjunction, disjunction, tableId } from '../db/governed.ts'
 import { holdsRow, stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
