@@ -7,6 +7,7 @@ import { grantsOf, renderGrants } from '../src/catalog/needs.ts'
 import { connect } from '../src/db/connect.ts'
 import { DEFAULT_ROLES } from '../src/db/roles.ts'
 import { enforcePlan } from '../src/enforce/run.ts'
+import { EvidenceKey } from '../src/journal/evidence.ts'
 import { makePlan } from '../src/plan/make.ts'
 import { prepare, valueOf } from '../src/plan/prepare.ts'
 import { parsePolicies } from '../src/policy/parse.ts'
@@ -43,18 +44,27 @@ export type Ours = {
   readonly connections: number
   /** Rows in one batch; what the program does by itself, if undefined. */
   readonly batchRows?: number
+  /** What the journal says of the rows; their number, if undefined. */
+  readonly evidence?: 'count' | 'rows'
+  /** As a policy says it: at work all the time, if undefined. */
+  readonly pace?: string
 }
+
+/** The journal of the place knows the key by its id, so that it is one and the same. */
+export const BENCH_SECRET = Buffer.alloc(32, 7)
+
+const FULL_PACE = '{ share: 100, pause_when: { dead_percent: 100 } }'
 
 export type Enforced = { readonly rows: number; readonly ms: number }
 
-export function policyOf({ rule, batchRows }: Ours): string {
+export function policyOf({ rule, batchRows, evidence = 'count', pace = FULL_PACE }: Ours): string {
   const batch = batchRows === undefined ? '' : `, batch: { rows: ${batchRows} }`
   return `
 version: 1
 policy: bench
 owner: DPO
 timezone: Europe/Paris
-defaults: { mode: enforce, limits: { max_rows: 100000000, max_percent: 100 }${batch}, pace: { share: 100, pause_when: { dead_percent: 100 } } }
+defaults: { mode: enforce, limits: { max_rows: 100000000, max_percent: 100 }${batch}, evidence: ${evidence}, pace: ${pace} }
 rules:${RULES[rule]}
 `
 }
@@ -106,6 +116,7 @@ export async function enforce(place: Place, ours: Ours): Promise<Enforced> {
     connections: ours.connections,
     holder: 'bench',
     signal: new AbortController().signal,
+    evidenceKey: new EvidenceKey('bench', BENCH_SECRET),
   })
   const ms = performance.now() - started
   if (result.outcome !== 'done') {

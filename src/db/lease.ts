@@ -4,10 +4,9 @@
  * batch of an enforcer that lost the lease (stopped, partitioned, slow) finds another token and
  * rolls back. No session lock: those leak through a pooler.
  */
-import { sql, type Transaction } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import { LeaseError } from '../base/errors.ts'
 import type { Db } from './connect.ts'
-import type { OwnTables } from './schema.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -67,16 +66,22 @@ export async function leaseHolder(db: Db): Promise<string | null> {
   return rows[0]?.holder ?? null
 }
 
+/** Who has the lease, as a batch reads it. */
+export type LeaseRow = { readonly token: bigint; readonly live: boolean }
+
 /**
- * Proves inside a batch that the lease is still ours, and keeps it so until the batch ends. Read
- * before anything else is locked, so that a take-over never waits in the middle of our locks.
+ * Reads the lease inside a batch, and keeps it as it is until the batch ends. To be read before
+ * anything else is locked, so that a take-over never waits in the middle of our locks.
  */
-export async function proveLease(trx: Transaction<OwnTables>, lease: Lease): Promise<void> {
-  const { rows } = await sql<{ token: bigint; live: boolean }>`
+export function leaseForShare(): RawBuilder<LeaseRow> {
+  return sql`
     select token, coalesce(expires_at > clock_timestamp(), false) as live
     from retentiond.lease
-    for share`.execute(trx)
-  const [row] = rows
+    for share`
+}
+
+/** Proves that the lease is still ours. */
+export function requireLease(row: LeaseRow | undefined, lease: Lease): void {
   if (row?.token === lease.token && row.live) return
   throw new LeaseError(
     'LEASE_LOST',

@@ -3,8 +3,8 @@
  * be destroyed because of what was true a moment ago, so everything that decides is locked first
  * and then, in a new statement and so on a new snapshot, decided again:
  *
- *   lease      ours, for share: a take-over waits for us
- *   shape      no foreign key, trigger or column can come any more, and no hold
+ *   lease      ours, for share: a take-over waits for us; no hold can come any more
+ *   shape      nor a foreign key, trigger or column
  *   rows       due rows of this stretch, for update skip locked, and those that must go with them
  *   related    their common parents, every related row, and the rows that go along or are detached
  *   catalog    the tables are what the plan saw
@@ -24,7 +24,7 @@ import { printTable } from '../base/names.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import type { Db } from '../db/connect.ts'
 import { readKey, type Key } from '../db/governed.ts'
-import { proveLease, type Lease } from '../db/lease.ts'
+import type { Lease } from '../db/lease.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { saysCatalogMoved, saysConnectionLost, saysRowRefused } from '../db/sqlstate.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -35,12 +35,13 @@ import type { Boundary } from '../plan/boundary.ts'
 import { readIdle, type Idle } from '../plan/orders.ts'
 import { carryOut, findChanges } from './act.ts'
 import { gather, onlyWhole } from './along.ts'
-import { proveClock, type ClockReading } from './clock.ts'
+import type { ClockReading } from './clock.ts'
 import { lockWhatDecides } from './decide.ts'
 import { proveRows, type BatchProof, type RowEvidence } from './evidence.ts'
 import type { Budget } from './budget.ts'
 import { fateOf } from './fate.ts'
-import { catalogMoved, closeShapes, proveShape, type ShapeMemory } from './shape.ts'
+import { openBatch } from './opening.ts'
+import { catalogMoved, closeShapes, lockWaitMs, proveShape, type ShapeMemory } from './shape.ts'
 import * as statements from './statements.ts'
 import { cursorBehind, type Cursor, type Place } from './stretch.ts'
 
@@ -222,8 +223,7 @@ export async function beginBatch(
   { fitted }: BatchOrder,
 ): Promise<Idle> {
   await tools.onStep('begun')
-  await proveLease(trx, tools.lease)
-  await proveClock(trx, tools.started, tools.clock)
+  await openBatch(trx, tools, lockWaitMs(fitted))
   await tools.onStep('lease')
   await closeShapes(trx, fitted)
   await tools.onStep('shape')

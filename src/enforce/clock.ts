@@ -57,13 +57,8 @@ export async function readTrustedClock(
   return reading
 }
 
-/** Proves inside a batch that the database's clock ran on as our own did since the run began. */
-export async function proveClock(
-  trx: QueryExecutorProvider,
-  started: ClockReading,
-  clock: Clock,
-): Promise<void> {
-  const now = await readClock(trx, clock)
+/** Proves that the database's clock ran on as our own did since the run began. */
+export function requireClock(started: ClockReading, now: ClockReading): void {
   const elapsed = now.monotonicMs - started.monotonicMs
   const jump = now.databaseMs - started.databaseMs - elapsed
   if (Math.abs(jump) <= SKEW_MS) return
@@ -73,8 +68,10 @@ export async function proveClock(
   )
 }
 
+/** The database's clock, in milliseconds as text. */
+export const DATABASE_MS = sql<string>`(extract(epoch from clock_timestamp()) * 1000)::bigint::text`
+
 async function readClock(db: QueryExecutorProvider, clock: Clock): Promise<ClockReading> {
-  const { rows } = await sql<{ ms: string }>`
-    select (extract(epoch from clock_timestamp()) * 1000)::bigint::text as ms`.execute(db)
+  const { rows } = await sql<{ ms: string }>`select ${DATABASE_MS} as ms`.execute(db)
   return { databaseMs: Number(rows[0]?.ms), monotonicMs: clock.monotonicMs() }
 }

@@ -11,7 +11,6 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { closedBy } from '../catalog/chain.ts'
-import type { FittedRule } from '../catalog/fitted.ts'
 import { keyArray, tableId } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { SQLSTATE, saysRowRefused, sqlstateOf } from '../db/sqlstate.ts'
@@ -47,8 +46,14 @@ const ROW_WAIT_MS = 50
 /** What the rest of the batch waits for locks, as in `closeShapes`: the head of the journal. */
 const HEAD_WAIT_MS = 800
 
-/** True of a rule under which nothing but the row itself says whether it may be acted on. */
-export function canFold(fitted: FittedRule): boolean {
+/** What says whether the batches of a rule are one statement each. */
+export type Folding = Pick<BatchOrder, 'fitted' | 'evidence'>
+
+/**
+ * True of a rule under which nothing but the row itself says whether it may be acted on. A proof of
+ * each row needs the key of each row, and so takes the steps.
+ */
+export function canFold({ fitted, evidence }: Folding): boolean {
   const { rule, start, rivals, superseding, held, masks } = fitted
   const others = [...rivals, ...superseding]
   const reads = [
@@ -64,6 +69,7 @@ export function canFold(fitted: FittedRule): boolean {
     held.flatMap((each) => coversOf(each).flatMap(({ sources }) => sources)),
   ]
   return (
+    evidence === null &&
     start.kind === 'column' &&
     others.every((other) => other.start.kind === 'column') &&
     reads.every((read) => read.length === 0) &&

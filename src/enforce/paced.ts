@@ -4,6 +4,7 @@ import type { Log } from '../base/log.ts'
 import { sleep } from '../base/sleep.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import type { Db } from '../db/connect.ts'
+import type { BatchRows } from './batch-rows.ts'
 import type { Cause } from './pace.ts'
 import { Pacer, type Pauses } from './pacer.ts'
 import type { Turns } from './turns.ts'
@@ -18,7 +19,7 @@ type Tools = {
 
 type Order = {
   readonly fitted: FittedRule
-  readonly batchRows: number
+  readonly batch: BatchRows
   readonly connections: number
 }
 
@@ -38,7 +39,7 @@ export class PacedRule {
       pace: rule.pace,
       clock,
       log,
-      most: order.batchRows,
+      batch: order.batch,
       connections: order.connections,
       readVitals: async () => readVitals(db, table.oid),
       renewLease: async () => turns.take(async () => {}, true),

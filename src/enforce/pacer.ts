@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts'
 import type { Log } from '../base/log.ts'
 import type { Pace } from '../policy/pace.ts'
+import type { BatchRows } from './batch-rows.ts'
 import {
   isOpenAt,
   nextRows,
@@ -20,8 +21,7 @@ export type PacerTools = {
   readonly pace: Pace
   readonly clock: Clock
   readonly log: Log
-  /** Rows of a batch at most. */
-  readonly most: number
+  readonly batch: BatchRows
   readonly connections: number
   readonly readVitals: () => Promise<Vitals>
   /** Keeps the lease while nothing is done. */
@@ -54,7 +54,7 @@ export class Pacer {
   constructor(tools: PacerTools) {
     this.#tools = tools
     this.#startedMs = tools.clock.monotonicMs()
-    this.#rows = tools.most
+    this.#rows = tools.batch.first
   }
 
   /** Rows that the next batch should take. */
@@ -73,8 +73,8 @@ export class Pacer {
 
   /** Rests after a batch. Says why the rule has to end before it is done, or null to go on. */
   async after(batch: Paced): Promise<Cause | null> {
-    const { pace, most, connections, signal } = this.#tools
-    const rows = nextRows(this.#rows, batch, most, pace.pauseWhen)
+    const { pace, batch: size, connections, signal } = this.#tools
+    const rows = nextRows(this.#rows, batch, size.most, pace.pauseWhen)
     if (rows < this.#rows) this.#count('slow_batch')
     this.#rows = rows
     await this.#rest(restMs(pace, batch, connections))

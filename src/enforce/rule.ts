@@ -24,6 +24,7 @@ import {
 } from './batch.ts'
 import { Budget } from './budget.ts'
 import { canFold, foldStretch } from './fold.ts'
+import type { BatchRows } from './batch-rows.ts'
 import type { Cause } from './pace.ts'
 import { PacedRule } from './paced.ts'
 import type { Pauses } from './pacer.ts'
@@ -53,7 +54,7 @@ export type RuleOutcome = {
 }
 
 export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked' | 'shapes'> & {
-  readonly batchRows: number
+  readonly batch: BatchRows
   /** Rows that the rule may act on in this run, children counted. */
   readonly rowsAllowed: number
   readonly walk: WalkKind
@@ -125,7 +126,7 @@ async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promis
     const before = tally.rows
     tally.refusedRows = 0
     // A few that are left are looked for all at once: by a statement that leaves locked rows out.
-    const walk = number > 1 && left <= order.batchRows ? 'key' : order.walk
+    const walk = number > 1 && left <= order.paced.rows ? 'key' : order.walk
     const rows = { ...order, walk, budget, marked, shapes }
     await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
     left = await countActionable(tools, order)
@@ -136,7 +137,6 @@ async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promis
 
 /** What the connections of one sweep have in common. */
 type SweepOrder = BatchOrder & {
-  readonly batchRows: number
   readonly connections: number
   readonly walk: WalkKind
   readonly turns: Turns
@@ -169,10 +169,9 @@ async function workThrough(
   walk: Walk,
   tally: Tally,
 ): Promise<void> {
-  // A proof of each row needs the key of each row.
-  const folds = order.evidence === null && canFold(order.fitted)
+  const folds = canFold(order)
   while (!tools.signal.aborted) {
-    const stretch = await walk.next()
+    const stretch = await walk.next(order.paced.rows)
     if (stretch === null) return
     const whole = folds && stretch.fits ? await actAtOnce(tools, order, { stretch, tally }) : null
     const rows = whole ?? (await actInBatches(tools, order, { stretch, tally }))

@@ -23,6 +23,7 @@ import { readInstant, tablesReached } from '../plan/make.ts'
 import type { PolicySet } from '../policy/policy.ts'
 import { willAct, type Plan, type PlannedRule, type Refusal } from '../plan/plan.ts'
 import { afterRun, type AfterRun } from './after.ts'
+import { batchRowsOf } from './batch-rows.ts'
 import { LimitReachedError, type BatchStep } from './batch.ts'
 import { CatalogMovedError } from './shape.ts'
 import { ClockJumpError, readTrustedClock, type ClockReading } from './clock.ts'
@@ -226,6 +227,7 @@ async function runRule(
   }
   await requireApproval(request, fitted, planned)
   const policy = await policyInEffect(request, fitted)
+  const evidence = rowEvidence(request, fitted, held.origin)
   const outcome = await enforceRule(
     {
       ...held,
@@ -247,8 +249,8 @@ async function runRule(
       policy,
       run,
       trigger: request.trigger,
-      evidence: rowEvidence(request, fitted, held.origin),
-      batchRows: fitted.rule.batchRows,
+      evidence,
+      batch: batchRowsOf({ fitted, evidence }),
       rowsAllowed: planned.mostRows,
       walk: planned.walk.kind,
       due: planned.counts.due,

@@ -1,5 +1,5 @@
 /** The shape of the tables that a rule reaches: closed for the length of a batch, and proved to be what the plan saw. */
-import { sql, type RawBuilder, type Transaction } from 'kysely'
+import type { RawBuilder, Transaction } from 'kysely'
 import { EXIT, RetentionError } from '../base/errors.ts'
 import { printTable, sameTable } from '../base/names.ts'
 import { closedBy } from '../catalog/chain.ts'
@@ -43,16 +43,19 @@ const LOCK_WAITS_MS = 800
 /** A lock that is not contended may still take a moment to be handed over. */
 const LEAST_WAIT_MS = 50
 
+/**
+ * How long a batch waits for each of its first locks: that on holds, and one on each table. It stays
+ * so to the end: behind them a batch skips what is locked and waits for nothing.
+ */
+export function lockWaitMs({ reaches }: FittedRule): number {
+  return Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / (reaches.length + 1)))
+}
+
 /** Takes a lock on every table the rule reaches, by name, so that two enforcers never cross. */
 export async function closeShapes(trx: Transaction<OwnTables>, fitted: FittedRule): Promise<void> {
   const names = fitted.reaches.toSorted((one, other) =>
     printTable(one) < printTable(other) ? -1 : 1,
   )
-  const each = Math.max(LEAST_WAIT_MS, Math.floor(LOCK_WAITS_MS / (names.length + 1)))
-  // It stays so to the end: from here on a batch skips what is locked and waits for nothing.
-  await sql`select set_config('lock_timeout', ${String(each)}::text, true)`.execute(trx)
-  // First: placing a hold takes this lock before any other, so that the two never cross.
-  await statements.closeHolds().execute(trx)
   for (const name of names) {
     await lockFor(fitted, name).execute(trx)
   }

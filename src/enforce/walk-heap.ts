@@ -11,48 +11,45 @@ const MOST_PAGES = 4096
 /** How fast stretches grow, where less is due than before. */
 const GROWTH = 2
 
-export type Expected = { readonly due: number; readonly batchRows: number }
-
 export class HeapWalk implements Walk {
   readonly #parts: readonly Part[]
-  readonly #aim: number
   #part = 0
   #page = 0
-  /** Pages of the next stretch: about as many as hold a batch of due rows. */
-  #pages: number
-  /** A single page may hold more than a batch. */
-  #fits: boolean
+  /** Due rows on a page: as expected at first, then as the latest stretch met them. */
+  #perPage: number
+  /** Most pages of the next stretch. */
+  #most = MOST_PAGES
 
-  constructor(parts: readonly Part[], { due, batchRows }: Expected) {
+  constructor(parts: readonly Part[], due: number) {
     this.#parts = parts
-    this.#aim = Math.max(1, batchRows * AIM)
     const pages = parts.reduce((sum, part) => sum + part.pages, 0)
-    this.#pages = this.#fitting(due / Math.max(1, pages))
-    this.#fits = due <= batchRows * pages
+    this.#perPage = due / Math.max(1, pages)
   }
 
-  async next(): Promise<Stretch | null> {
+  async next(rows: number): Promise<Stretch | null> {
     const part = this.#parts[this.#part]
     if (part === undefined) return null
     const from = this.#page
-    const end = from + this.#pages
+    const end = from + this.#fitting(Math.max(1, rows * AIM))
     const isLast = end >= part.pages
     this.#part += isLast ? 1 : 0
     this.#page = isLast ? 0 : end
     // The last one has no end: rows that came since lie behind the page that was the last.
     const range = { kind: 'pages', from, before: isLast ? null : end } as const
-    return { part: part.table, range, fits: this.#fits, order: 'place' }
+    // A single page may hold more than a batch.
+    return { part: part.table, range, fits: this.#perPage <= rows, order: 'place' }
   }
 
   learn({ range }: Stretch, rows: number): void {
     if (range.kind !== 'pages' || range.before === null) return
-    const fitting = this.#fitting(rows / (range.before - range.from))
-    this.#fits = rows <= this.#aim * (range.before - range.from)
-    this.#pages = Math.min(fitting, this.#pages * GROWTH)
+    const pages = range.before - range.from
+    this.#perPage = rows / pages
+    this.#most = Math.min(MOST_PAGES, pages * GROWTH)
   }
 
-  #fitting(perPage: number): number {
-    const pages = perPage === 0 ? MOST_PAGES : Math.floor(this.#aim / perPage)
-    return Math.max(1, Math.min(MOST_PAGES, pages))
+  /** About as many pages as hold so many due rows. */
+  #fitting(aim: number): number {
+    const pages = this.#perPage === 0 ? MOST_PAGES : Math.floor(aim / this.#perPage)
+    return Math.max(1, Math.min(this.#most, pages))
   }
 }

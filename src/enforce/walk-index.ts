@@ -20,13 +20,12 @@ export class IndexWalk implements Walk {
   readonly #db: Db
   readonly #parts: readonly Part[]
   readonly #starts: Starts
-  readonly #batchRows: number
   #part = 0
   #from: string
   /** Slices are cut one after the other, whoever asks. */
   #cutting: Promise<unknown> = Promise.resolve()
 
-  constructor(db: Db, { fitted, boundary, batchRows }: WalkOrder, parts: readonly Part[]) {
+  constructor(db: Db, { fitted, boundary }: WalkOrder, parts: readonly Part[]) {
     const { start } = fitted
     invariant(start.kind === 'column', 'an index walk needs a start column')
     const past = pastValues(start.moment.frame, boundary)
@@ -34,12 +33,11 @@ export class IndexWalk implements Walk {
     this.#db = db
     this.#parts = parts
     this.#starts = { column: start.moment.column, ...past }
-    this.#batchRows = batchRows
     this.#from = past.from
   }
 
-  async next(): Promise<Stretch | null> {
-    const slice = this.#cutting.then(async () => this.#cut())
+  async next(rows: number): Promise<Stretch | null> {
+    const slice = this.#cutting.then(async () => this.#cut(rows))
     this.#cutting = slice.catch(() => {})
     return slice
   }
@@ -47,11 +45,11 @@ export class IndexWalk implements Walk {
   learn(): void {}
 
   /** A slice ends before the start of the row that is one too many for a batch. */
-  async #cut(): Promise<Stretch | null> {
+  async #cut(rows: number): Promise<Stretch | null> {
     const part = this.#parts[this.#part]
     if (part === undefined) return null
     const from = this.#from
-    const end = await this.#endOf(part, from)
+    const end = await this.#endOf(part, from, rows)
     this.#part += end === null ? 1 : 0
     this.#from = end ?? this.#starts.from
     // Sorted by their place within the slice, so that a page is visited once in a batch.
@@ -60,7 +58,7 @@ export class IndexWalk implements Walk {
   }
 
   /** Null: what is left is one slice. */
-  async #endOf({ table }: Part, from: string): Promise<string | null> {
+  async #endOf({ table }: Part, from: string, most: number): Promise<string | null> {
     const { column, type, before } = this.#starts
     const start = columnId('row', column)
     return inSnapshot(this.#db, async (trx) => {
@@ -69,7 +67,7 @@ export class IndexWalk implements Walk {
         from ${tableId(table)} as row
         where ${start} >= ${bound(from, type)} and ${start} < ${bound(before, type)}
         order by ${start}
-        offset ${this.#batchRows}::int limit 1`.execute(trx)
+        offset ${most}::int limit 1`.execute(trx)
       const [row] = rows
       if (row === undefined || !row.same) return row?.at ?? null
       // More rows than a batch start at once: the slice is larger, and takes several.

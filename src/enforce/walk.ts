@@ -14,8 +14,8 @@ import { HeapWalk } from './walk-heap.ts'
 import { IndexWalk } from './walk-index.ts'
 
 export interface Walk {
-  /** The next stretch; null: there is none any more. */
-  next(): Promise<Stretch | null>
+  /** The next stretch, of about as many due rows as that at most; null: there is none any more. */
+  next(rows: number): Promise<Stretch | null>
   /** Told how many rows a batch found, and whether it came to the end, so that later ones fit. */
   learn(stretch: Stretch, rows: number): void
 }
@@ -23,7 +23,6 @@ export interface Walk {
 export type WalkOrder = {
   readonly fitted: FittedRule
   readonly boundary: Boundary
-  readonly batchRows: number
   readonly walk: WalkKind
 }
 
@@ -40,9 +39,7 @@ export async function openWalk(db: Db, order: WalkOrder, due: number): Promise<W
   const parts = leaves.map(({ schema, name, pages }): Part => {
     return { table: { schema, name, only: true }, pages }
   })
-  return walk === 'heap'
-    ? new HeapWalk(parts, { due, batchRows: order.batchRows })
-    : new IndexWalk(db, order, parts)
+  return walk === 'heap' ? new HeapWalk(parts, due) : new IndexWalk(db, order, parts)
 }
 
 /** The whole table at once, in the order of the key: each batch goes on behind the one before. */

@@ -2,6 +2,7 @@
 import { printTable } from '../base/names.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import type { Storage } from '../catalog/inspect-storage.ts'
+import { SMALL_BATCH } from '../policy/policy.ts'
 import type { WalkKind } from '../policy/walk.ts'
 import type { Census } from './census.ts'
 import type { PlannedWalk } from './plan.ts'
@@ -34,7 +35,7 @@ export function chooseWalk(
   const { pages, correlations } = stored as Storage
   if (pages < WORTH_A_WALK) return { kind: 'key', why: `the table has ${pages} pages only` }
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
-  if (total / pages > batchRows) {
+  if (total / pages > (batchRows ?? SMALL_BATCH)) {
     return { kind: 'key', why: 'a page holds more rows than a batch' }
   }
   const percent = total === 0 ? 0 : (100 * counts.due) / total

@@ -43,6 +43,9 @@ export type DatabasePin = {
   readonly source: RuleSource
 }
 
+/** Rows of a batch where nothing else is said: few enough that its locks are held for a moment. */
+export const SMALL_BATCH = 5000
+
 export type Rule = {
   /** Unique in the set; the name of the rule in plans and in the journal, for ever. */
   readonly id: string
@@ -72,7 +75,8 @@ export type Rule = {
   /** Null: the daemon never runs this rule by itself. */
   readonly schedule: Schedule | null
   readonly limits: Limits
-  readonly batchRows: number
+  /** Most rows in one batch; null: as suits the way in which the rule acts. */
+  readonly batchRows: number | null
   /** What the journal can prove: each row, or how many; null: each row if there is an evidence key. */
   readonly evidence: 'rows' | 'count' | null
   /** How a run goes through the table; null: as the plan finds best. */

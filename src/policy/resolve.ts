@@ -19,7 +19,7 @@ export const PROGRAM_DEFAULTS = {
   mode: 'report',
   /** Enough for a month of a busy table; a first run that is larger deserves a look. */
   limits: { maxRows: 50_000, maxPercent: 10, trip: 'either' },
-  batchRows: 5000,
+  batchRows: null,
   scheduleZone: 'UTC',
   plausibleFrom: '1990-01-01',
 } as const

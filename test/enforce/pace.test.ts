@@ -137,7 +137,11 @@ test('a closed window opens at its next beginning, also over the change to summe
 })
 
 /** A pacer whose sleep moves its clock, on a server that does as it is told. */
-function pacerOf(pace: Partial<Pace>, vitals: (elapsedMs: number) => Vitals = () => WELL) {
+function pacerOf(
+  pace: Partial<Pace>,
+  vitals: (elapsedMs: number) => Vitals = () => WELL,
+  batch = { first: 5000, most: 5000 },
+) {
   const state = { ms: 0, looks: 0, renewals: 0, stop: new AbortController() }
   const tools: PacerTools = {
     pace: { ...PROGRAM_PACE, share: 100, ...pace },
@@ -146,7 +150,7 @@ function pacerOf(pace: Partial<Pace>, vitals: (elapsedMs: number) => Vitals = ()
       monotonicMs: () => state.ms,
     },
     log: silentLog,
-    most: 5000,
+    batch,
     connections: 1,
     readVitals: async () => {
       state.looks += 1
@@ -162,6 +166,18 @@ function pacerOf(pace: Partial<Pace>, vitals: (elapsedMs: number) => Vitals = ()
   }
   return { pacer: new Pacer(tools), state }
 }
+
+test('batches grow from the first one to the largest as long as they are fast, and shrink where one is slow', async () => {
+  const { pacer } = pacerOf({}, () => WELL, { first: 5000, most: 20_000 })
+  const sizes = [pacer.rows]
+
+  for (const ms of [100, 100, 100, 2000, 6000, 2000, 100]) {
+    await pacer.after({ rows: pacer.rows, ms })
+    sizes.push(pacer.rows)
+  }
+
+  expect(sizes).toEqual([5000, 10_000, 20_000, 20_000, 20_000, 10_000, 10_000, 20_000])
+})
 
 test('a run that waits for the server goes on by itself, keeps its lease and counts one pause', async () => {
   const { pacer, state } = pacerOf({}, (ms) => ({ ...WELL, lockWaiters: ms < 60_000 ? 50 : 0 }))

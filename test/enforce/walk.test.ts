@@ -19,10 +19,10 @@ test('a sweep visits every page of every partition once, in their order, whateve
         const parts = sizes.map((pages, at) => {
           return { table: { schema: 's', name: `part_${at}`, only: true }, pages }
         })
-        const walk = new HeapWalk(parts, { due, batchRows: 5000 })
+        const walk = new HeapWalk(parts, due)
         const visited = parts.map(() => 0)
         for (let turn = 0; ; turn += 1) {
-          const stretch = await walk.next()
+          const stretch = await walk.next(5000)
           if (stretch === null) break
           const at = parts.findIndex(({ table }) => table === stretch.part)
           const { from, before } = pagesOf(stretch)
@@ -38,12 +38,12 @@ test('a sweep visits every page of every partition once, in their order, whateve
 
 test('a stretch holds about a batch of due rows, and fits itself to what it meets', async () => {
   const part = { table: { schema: 's', name: 't', only: true }, pages: 100_000 }
-  const walk = new HeapWalk([part], { due: 1_000_000, batchRows: 5000 })
+  const walk = new HeapWalk([part], 1_000_000)
 
-  const first = await walk.next()
+  const first = await walk.next(5000)
   if (first === null) throw new Error('no stretch')
   walk.learn(first, 40_000)
-  const dense = await walk.next()
+  const dense = await walk.next(5000)
 
   expect(pagesOf(first)).toMatchObject({ from: 0, before: 400 })
   expect(dense === null ? null : pagesOf(dense)).toMatchObject({ from: 400, before: 440 })

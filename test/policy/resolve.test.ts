@@ -28,7 +28,7 @@ test('without a word, a rule reports, within limits, on demand', () => {
     mode: 'report',
     schedule: null,
     limits: { maxRows: 50_000, maxPercent: 10 },
-    batchRows: 5000,
+    batchRows: null,
     plausibleFrom: '1990-01-01',
     sentinels: { open: [], invalid: [] },
     references: [],

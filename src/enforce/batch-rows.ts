@@ -1,0 +1,19 @@
+/** How many rows go in one batch. */
+import { SMALL_BATCH } from '../policy/policy.ts'
+import { canFold, type Folding } from './fold.ts'
+
+/** Rows of the first batch of a rule, and of the largest that it may grow to. */
+export type BatchRows = { readonly first: number; readonly most: number }
+
+/**
+ * What surrounds the statement of a batch costs as much as some thousand rows, and one statement keeps
+ * its locks for a moment only: such batches grow as long as they are fast. The others ask row by row.
+ */
+const LARGE_BATCH = 20_000
+
+/** As many as the policy says; else as suits the way in which the rule acts. */
+export function batchRowsOf(folding: Folding): BatchRows {
+  const told = folding.fitted.rule.batchRows
+  if (told !== null) return { first: told, most: told }
+  return { first: SMALL_BATCH, most: canFold(folding) ? LARGE_BATCH : SMALL_BATCH }
+}
