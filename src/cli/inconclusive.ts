@@ -16,13 +16,21 @@ export class MalformedError extends RetentionError {
   override readonly name = 'MalformedError'
 }
 
+/** There is proof that the journal, or what was made of it, is not as it was written. */
+export class TamperedError extends RetentionError {
+  readonly code = 'JOURNAL_TAMPERED'
+  readonly exit = EXIT.failed
+  override readonly name = 'TamperedError'
+}
+
 /** Runs what verifies. A failure is inconclusive, unless it is about what was handed in. */
 export async function inconclusive<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
     const named = nameFailure(error)
-    if (named instanceof InconclusiveError || named instanceof MalformedError) throw named
+    const said = [InconclusiveError, MalformedError, TamperedError]
+    if (said.some((kind) => named instanceof kind)) throw named
     if (!(named instanceof RetentionError) || named instanceof Bug) {
       throw new InconclusiveError('inconclusive: the journal could not be read', { cause: named })
     }

@@ -124,8 +124,32 @@ test('J-T44: a row is proved by its key in any spelling that its columns read', 
   expect(edited.out).toContain('NOT PROVED: EVIDENCE')
   await writeFile(at('none.json'), '{}')
   expect(await verify('none.json')).toMatchObject({ status: 64 })
+  const kept = await readFile(trust, 'utf8')
   await writeFile(trust, '')
   expect(await verify('exact.json')).toMatchObject({ status: 64 })
+
+  // A certificate of it, and none of a proof or journal that does not hold.
+  const trusted = await site.write('again.txt', kept)
+  const certify = async (out: string, ...of: readonly string[]) =>
+    runInside(['journal', 'certificate', '--out', at(out), ...of], {})
+  const record = await certify('c.html', '--proof', at('exact.json'), '--trust', trusted)
+  expect(record).toMatchObject({ status: 0, out: '' })
+  expect(record.err).toContain('names the row')
+  expect(await readFile(at('c.html'), 'utf8')).toContain('one record of site.visit')
+  const note = await runInside(['journal', 'checkpoint'], env)
+  const whole = ['--dir', at('out'), '--trust', trusted]
+  const anchored = [...whole, '--anchor', await site.write('anchor.txt', note.out)]
+  const days = ['--from', '2026-01-01', '--to', '2199-12-31']
+  expect(await certify('all.html', ...anchored, ...days)).toMatchObject({ status: 0, err: '' })
+  expect(await readFile(at('all.html'), 'utf8')).toMatch(/Verified.*<code>site\.other<\/code>/s)
+  expect(await certify('weak.html', ...whole, ...days)).toMatchObject({ status: 3 })
+  expect(await certify('x.html', ...anchored, '--run', 'none')).toMatchObject({ status: 3 })
+  expect(await certify('x.html', ...anchored, ...days, '--run', 'x')).toMatchObject({ status: 64 })
+  const forged = ['--proof', at('edited.json'), '--trust', trusted]
+  expect(await certify('x.html', ...forged)).toMatchObject({ status: 1 })
+  const entries = await readFile(`${at('out')}/entries.jsonl`, 'utf8')
+  await writeFile(`${at('out')}/entries.jsonl`, entries.replace('"rows":3', '"rows":2'))
+  expect(await certify('x.html', ...anchored, ...days)).toMatchObject({ status: 1 })
 
   // Without the key nobody can prove anything, and the journal verifies as before.
   const destroy = ['journal', 'destroy-evidence-key', 'ek-2026', '--file', at('evidence.key')]

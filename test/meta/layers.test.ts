@@ -59,12 +59,18 @@ test.for(Object.keys(MAY_IMPORT))('%s imports only from the folders below it', (
 const PURE: Readonly<Record<string, readonly string[]>> = {
   base: ['canonical.ts', 'errors.ts', 'log.ts', 'names.ts', 'nearest.ts', 'problem.ts'],
   journal: [
+    'certificate-html.ts',
+    'certificate-json.ts',
+    'certificate-style.ts',
+    'certificate-text.ts',
+    'certificate.ts',
     'checkpoint.ts',
     'entry.ts',
     'evidence.ts',
     'export-readme.ts',
     'export-summary.ts',
     'follow.ts',
+    'html.ts',
     'merkle.ts',
     'note.ts',
     'proof.ts',

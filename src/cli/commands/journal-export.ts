@@ -3,10 +3,8 @@ import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { exportJournal, type ExportOptions } from '../../journal/export.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
-import { valueOf } from '../../plan/prepare.ts'
-import { ruleText } from '../../policy/digest.ts'
-import { loadPolicies } from '../../policy/load.ts'
 import { openConnection, type CliContext } from '../context.ts'
+import { rulesIn } from '../rule-texts.ts'
 
 type Options = Omit<ExportOptions, 'rules'> & { readonly policies?: readonly string[] }
 
@@ -34,16 +32,6 @@ export function exportCommand(context: CliContext): Command {
       )
       context.out(`${printTreeHead(head)}\n`)
     })
-}
-
-/** The text of every rule in these folders, by its digest. */
-async function rulesIn(folders: readonly string[]): Promise<ReadonlyMap<string, string>> {
-  const texts = new Map<string, string>()
-  for (const folder of folders) {
-    for (const rule of valueOf(await loadPolicies(folder)).rules)
-      texts.set(rule.digest, ruleText(rule))
-  }
-  return texts
 }
 
 function sequence(text: string): number {

@@ -1,5 +1,4 @@
 /** `journal prove` and `journal verify-proof`: that one row was acted on, shown by one file. */
-import { open, readFile } from 'node:fs/promises'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError, EXIT, JournalCorruptError, UsageError } from '../../base/errors.ts'
 import { printTable } from '../../base/names.ts'
@@ -10,7 +9,7 @@ import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { readEvidenceFile } from '../../journal/evidence-file.ts'
 import type { EvidenceKey, RowKey } from '../../journal/evidence.ts'
-import { checkProof, parseProof, printProof, type Proof } from '../../journal/proof.ts'
+import { checkProof, printProof, type Proof } from '../../journal/proof.ts'
 import { provableDatabase, provableExport, type Provable } from '../../journal/proof-source.ts'
 import { proveRow } from '../../journal/prove.ts'
 import { openExport } from '../../journal/read-export.ts'
@@ -18,9 +17,10 @@ import { provedJson, renderProved } from '../../journal/render-proof.ts'
 import type { Trust } from '../../journal/trust.ts'
 import { readTable } from '../../policy/name.ts'
 import { visible } from '../../policy/visible.ts'
-import { fileError, openConnection, type CliContext } from '../context.ts'
-import { InconclusiveError, MalformedError } from '../inconclusive.ts'
+import { openConnection, type CliContext } from '../context.ts'
+import { InconclusiveError } from '../inconclusive.ts'
 import { json } from '../output.ts'
+import { readProof, writeNew } from '../proof-file.ts'
 import { readTrust } from '../trust-file.ts'
 
 type ProveOptions = {
@@ -189,15 +189,6 @@ function sound(proof: Proof, trust: Trust): Proof {
   })
 }
 
-async function writeNew(path: string, text: string): Promise<void> {
-  try {
-    await using file = await open(path, 'wx', 0o600)
-    await file.writeFile(text)
-  } catch (error) {
-    throw fileError(path, 'write', error)
-  }
-}
-
 export function verifyProofCommand(context: CliContext): Command {
   return new Command('verify-proof')
     .description('check the proof of one row; neither database nor evidence key is needed')
@@ -208,10 +199,7 @@ export function verifyProofCommand(context: CliContext): Command {
     )
     .action(async (file: string, options: { readonly trust: string; readonly output: string }) => {
       const trust = await readTrust(options.trust)
-      const proof = parseProof(await readText(file))
-      if (proof === null) {
-        throw new MalformedError(`${file} is no proof, or not as journal prove spells it`)
-      }
+      const proof = await readProof(file)
       const { proved: what, fault } = checkProof(proof, trust)
       const verdict = fault === undefined ? provedJson(what) : { verdict: 'not proved', ...fault }
       const text =
@@ -223,12 +211,6 @@ export function verifyProofCommand(context: CliContext): Command {
         fault === undefined ? EXIT.done : fault.code === 'QUORUM' ? EXIT.refused : EXIT.failed,
       )
     })
-}
-
-async function readText(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: unknown) => {
-    throw fileError(path, 'read', error)
-  })
 }
 
 function sequence(text: string): number {

@@ -18,16 +18,20 @@ import { openAt, type CliContext } from '../context.ts'
 import { inconclusive, MalformedError } from '../inconclusive.ts'
 import { readTrust } from '../trust-file.ts'
 
-type Options = {
+/** What a command is told that was kept elsewhere. */
+export type Known = {
   readonly expect?: TreeHead
   readonly trustKey?: VerifierKey
   readonly trust?: string
   readonly anchor?: readonly string[]
   /** In milliseconds. */
   readonly maxAge?: number
+  readonly deep?: boolean
+}
+
+type Options = Known & {
   /** An export, in place of the database. */
   readonly dir?: string
-  readonly deep: boolean
   readonly output: 'text' | 'json'
 }
 
@@ -62,9 +66,9 @@ export function verifyCommand(context: CliContext): Command {
     })
 }
 
-/** What was kept elsewhere. */
-async function knownElsewhere(context: CliContext, options: Options): Promise<HeadsOptions> {
-  const { trustKey: key, expect, trust, anchor = [], maxAge, deep } = options
+/** Reads what was kept elsewhere. */
+export async function knownElsewhere(context: CliContext, options: Known): Promise<HeadsOptions> {
+  const { trustKey: key, expect, trust, anchor = [], maxAge, deep = false } = options
   const anchors: KeptNote[] = []
   for (const place of anchor) anchors.push(...(await readAnchors(place)))
   for (const { name, note } of anchors) {
@@ -98,7 +102,8 @@ async function verifyAt(url: string, known: HeadsOptions): Promise<VerifyReport>
 
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-function age(text: string): number {
+/** Reads an age: `26h`. */
+export function age(text: string): number {
   const [, count, unit] = /^([1-9]\d{0,5})([mhd])$/.exec(text) ?? []
   if (count !== undefined && (unit === 'm' || unit === 'h' || unit === 'd')) {
     return Number(count) * UNIT_MS[unit]
@@ -106,7 +111,8 @@ function age(text: string): number {
   throw new InvalidArgumentError('write a number of minutes, hours or days, as 26h')
 }
 
-function expectedHead(text: string): TreeHead {
+/** Reads `SIZE:ROOT`. */
+export function expectedHead(text: string): TreeHead {
   const head = parseTreeHead(text)
   if (head !== null) return head
   throw new InvalidArgumentError('write SIZE:ROOT as enforce prints it, as 57:+Ab…=')

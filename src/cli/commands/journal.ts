@@ -11,6 +11,7 @@ import type { StoredEntry } from '../../journal/verify.ts'
 import { openConnection, type CliContext } from '../context.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { exportCommand } from './journal-export.ts'
+import { certificateCommand } from './journal-certificate.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 import { proveCommand, verifyProofCommand } from './journal-proof.ts'
 import { verifyCommand } from './journal-verify.ts'
@@ -25,6 +26,7 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(checkpointCommand(context))
     .addCommand(statusCommand(context))
     .addCommand(exportCommand(context))
+    .addCommand(certificateCommand(context))
     .addCommand(proveCommand(context))
     .addCommand(verifyProofCommand(context))
     .addCommand(pruneCommand(context))

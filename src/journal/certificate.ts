@@ -1,0 +1,281 @@
+/**
+ * What a certificate states of a run, of a period or of one record: a value, taken from the entries
+ * while they are verified, so that what is certified is what was verified.
+ */
+import type { Action, Entry, TableRows } from './entry.ts'
+import { parseEntry } from './entry.ts'
+import type { RowKey } from './evidence.ts'
+import { leafHash, nodesOf, proveInclusion, type Hash, type TreeHead } from './merkle.ts'
+import { parseVerifierKey, type VerifierKey } from './note.ts'
+import type { Proof, Proved, ProvedEntry } from './proof.ts'
+import type { AnchorReport, JournalReader, StoredEntry, Verdict } from './verify.ts'
+
+type BatchEntry = Extract<Entry, { type: 'batch' }>
+type PolicyEntry = Extract<Entry, { type: 'policy' }>
+type RunEnd = Extract<Entry, { type: 'run'; phase: 'end' }>
+
+/** What is certified. Days are those of the journal, UTC. */
+export type Scope =
+  | { readonly kind: 'run'; readonly run: string }
+  | { readonly kind: 'period'; readonly from: string; readonly to: string }
+
+/** What one version of a rule did to one table. */
+export type CertifiedLine = {
+  readonly rule: string
+  readonly sha256: string
+  readonly period: Pick<PolicyEntry, 'count' | 'unit'> | null
+  readonly target: string
+  readonly action: TableRows['action']
+  readonly rows: number
+  /** Time of the first and of the last batch. */
+  readonly from: string
+  readonly to: string
+  /** Of the last batch: records that start on this day or later were kept. */
+  readonly firstDayNotDue: string
+  readonly masks: readonly string[]
+  /** What can be shown of the rows: each of them, their number, or each in some batches only. */
+  readonly evidence: 'rows' | 'count' | 'both'
+}
+
+export type CertifiedRun = {
+  readonly run: string
+  readonly trigger: string
+  readonly startedAt: string
+  readonly endedAt: string | null
+  readonly outcome: RunEnd['outcome'] | null
+}
+
+/** What the operator adds: the journal knows neither names nor backups. */
+export type Stated = {
+  readonly controller: string | null
+  readonly system: string | null
+  /** Days for which backups are kept; null if nobody said so. */
+  readonly backupDays: number | null
+  readonly issuedAt: string
+}
+
+export type Certificate = Stated & {
+  /** Unique by construction: the origin, and what of it is certified. */
+  readonly number: string
+  readonly scope: Scope | { readonly kind: 'record'; readonly key: RowKey; readonly target: string }
+  readonly origin: string
+  /** Name and version of the program that began the journal. */
+  readonly product: string
+  readonly entryKeyId: string
+  /** System identifiers of the database clusters. */
+  readonly databases: readonly string[]
+  readonly lines: readonly CertifiedLine[]
+  readonly runs: readonly CertifiedRun[]
+  readonly verdict: Verdict | 'proved'
+  readonly head: TreeHead
+  readonly anchors: AnchorReport | null
+  /** The signed note that covers what is certified; null if none was signed since. */
+  readonly checkpoint: string | null
+  /** The entries that state it, each with its way to the root of the checkpoint. */
+  readonly entries: readonly ProvedEntry[]
+  /** Texts of the rules that are at hand, by digest. */
+  readonly rules: ReadonlyMap<string, string>
+}
+
+/** What is gathered while the entries pass by. */
+export type Gathered = {
+  readonly scope: Scope
+  origin: string
+  product: string
+  entryKeyId: string
+  /** As the journal names them. */
+  readonly checkpointKeys: VerifierKey[]
+  readonly leaves: Hash[]
+  readonly policies: Map<number, PolicyEntry>
+  readonly databases: Set<string>
+  readonly lines: Map<string, CertifiedLine>
+  readonly runs: Map<string, CertifiedRun>
+  /** The entries that state what is certified: beginning and end of a run, or the last of a period. */
+  readonly stating: StoredEntry[]
+}
+
+export function gatheringOf(scope: Scope): Gathered {
+  return {
+    scope,
+    origin: '',
+    product: '',
+    entryKeyId: '',
+    checkpointKeys: [],
+    leaves: [],
+    policies: new Map(),
+    databases: new Set(),
+    lines: new Map(),
+    runs: new Map(),
+    stating: [],
+  }
+}
+
+/** A journal whose entries are gathered as they are read. */
+export function gathering<R extends JournalReader>(reader: R, gathered: Gathered): R {
+  return { ...reader, entries: (tokens) => passing(reader.entries(tokens), gathered) }
+}
+
+async function* passing(
+  entries: AsyncIterable<StoredEntry>,
+  gathered: Gathered,
+): AsyncGenerator<StoredEntry, void> {
+  for await (const stored of entries) {
+    gathered.leaves.push(leafHash(stored.body))
+    const { entry } = parseEntry(stored.body)
+    // What cannot be read, the verification finds.
+    if (entry !== undefined) gather(gathered, stored, entry)
+    yield stored
+  }
+}
+
+function gather(gathered: Gathered, stored: StoredEntry, entry: Entry): void {
+  if (entry.type === 'genesis') {
+    gathered.origin = entry.origin
+    gathered.product = entry.product
+    gathered.entryKeyId = keyIdOf(entry.entryKey)
+  }
+  if (entry.type === 'keys' && entry.use === 'entry') gathered.entryKeyId = keyIdOf(entry.key)
+  if (entry.type === 'keys' && entry.use === 'checkpoint') {
+    const key = parseVerifierKey(entry.key)
+    if (key !== null) gathered.checkpointKeys.push(key)
+  }
+  if (entry.type === 'policy') gathered.policies.set(entry.seq, entry)
+  if (!isIn(gathered.scope, entry)) return
+  if (entry.type === 'batch') {
+    gathered.databases.add(entry.db.sysid)
+    addBatch(gathered, entry)
+  }
+  if (entry.type === 'run') addRun(gathered, entry)
+  const { scope, stating } = gathered
+  // A copy: what is read may be a view of a larger chunk.
+  const kept = { ...stored, body: Buffer.from(stored.body) }
+  if (scope.kind === 'run' ? entry.type === 'run' : true) {
+    if (scope.kind === 'period') stating.length = 0
+    stating.push(kept)
+  }
+}
+
+function keyIdOf(vkey: string): string {
+  return parseVerifierKey(vkey)?.keyId.toString('hex') ?? ''
+}
+
+function isIn(scope: Scope, entry: Entry): boolean {
+  if (scope.kind === 'run') {
+    return (entry.type === 'batch' || entry.type === 'run') && entry.run === scope.run
+  }
+  const day = entry.time.slice(0, 10)
+  return day >= scope.from && day <= scope.to
+}
+
+function addBatch({ lines, policies }: Gathered, batch: BatchEntry): void {
+  for (const line of linesOf(batch, policies.get(batch.policy.seq) ?? null)) {
+    const key = JSON.stringify([line.sha256, line.target, line.action])
+    const before = lines.get(key)
+    const together = before === undefined || before.evidence === line.evidence
+    lines.set(key, {
+      ...line,
+      rows: line.rows + (before?.rows ?? 0),
+      from: before?.from ?? line.from,
+      evidence: together ? line.evidence : 'both',
+    })
+  }
+}
+
+function linesOf(batch: BatchEntry, policy: PolicyEntry | null): readonly CertifiedLine[] {
+  const { time, policy: reference, target, action, rows, children, evidence } = batch
+  return [{ target, action, rows }, ...children].map((part) => ({
+    rule: reference.rule,
+    sha256: reference.sha256,
+    period: policy,
+    target: part.target,
+    action: part.action,
+    rows: part.rows,
+    from: time,
+    to: time,
+    firstDayNotDue: batch.firstDayNotDue,
+    masks: part.target === target ? (policy?.masks ?? []) : [],
+    evidence: evidence.alg === 'pj1' && part.action !== 'detach' ? 'rows' : 'count',
+  }))
+}
+
+function addRun({ runs }: Gathered, entry: Extract<Entry, { type: 'run' }>): void {
+  const { run, time } = entry
+  if (entry.phase === 'start') {
+    const { trigger } = entry
+    runs.set(run, { run, trigger, startedAt: time, endedAt: null, outcome: null })
+    return
+  }
+  const begun = runs.get(run) ?? { run, trigger: '', startedAt: '' }
+  runs.set(run, { ...begun, endedAt: time, outcome: entry.outcome })
+}
+
+/** What was found of a journal when the certificate was issued. */
+export type Verified = Pick<Certificate, 'verdict' | 'head' | 'anchors' | 'rules'> & {
+  /** Signed notes with their sizes; those that hold. */
+  readonly notes: readonly { readonly size: number; readonly note: string }[]
+}
+
+/** Certifies what was gathered. */
+export async function certify(
+  gathered: Gathered,
+  { notes, ...verified }: Verified,
+  stated: Stated,
+): Promise<Certificate> {
+  const { scope, origin, leaves, stating } = gathered
+  const last = stating.at(-1)?.seq ?? 0
+  // The first that covers it: nearer in time than any later one.
+  const covering = notes
+    .toSorted((one, other) => one.size - other.size)
+    .find(({ size }) => size > last)
+  const read = nodesOf(covering === undefined ? [] : leaves.slice(0, covering.size))
+  const entries: ProvedEntry[] = []
+  for (const { seq, body, sig } of covering === undefined ? [] : stating) {
+    entries.push({ seq, body, sig, path: await proveInclusion(read, seq, covering?.size ?? 0) })
+  }
+  const what = scope.kind === 'run' ? `run:${scope.run}` : `${scope.from}..${scope.to}`
+  return {
+    ...verified,
+    ...stated,
+    number: `${origin}#${what}`,
+    scope,
+    origin,
+    product: gathered.product,
+    entryKeyId: gathered.entryKeyId,
+    databases: [...gathered.databases],
+    lines: [...gathered.lines.values()],
+    runs: [...gathered.runs.values()],
+    checkpoint: covering?.note ?? null,
+    entries,
+  }
+}
+
+/** Certifies one record by its proof, which was checked. */
+export function certifyRecord(
+  proof: Proof,
+  { key, target, action, batch, policy, head }: Proved,
+  stated: Stated & Pick<Certificate, 'rules' | 'origin'>,
+): Certificate {
+  const lines = linesOf(batch, policy).filter(
+    (line) => line.target === target && line.action === action,
+  )
+  return {
+    ...stated,
+    number: `${stated.origin}#${batch.seq}`,
+    scope: { kind: 'record', key, target },
+    product: '',
+    entryKeyId: proof.batch.sig.subarray(0, 4).toString('hex'),
+    databases: [batch.db.sysid],
+    lines: lines.slice(0, 1).map((line) => ({ ...line, rows: 1 })),
+    runs: [],
+    verdict: 'proved',
+    head,
+    anchors: null,
+    checkpoint: proof.checkpoint,
+    entries: [proof.batch, proof.policy],
+  }
+}
+
+/** The actions of a certificate, without the rows that only lost a link. */
+export function actionsOf({ lines }: Pick<Certificate, 'lines'>): ReadonlySet<Action> {
+  return new Set(lines.flatMap(({ action }) => (action === 'detach' ? [] : [action])))
+}
