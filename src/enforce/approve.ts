@@ -23,6 +23,7 @@ import {
   versionOf,
   type Approval,
 } from '../plan/approval.ts'
+import { guardsOf } from '../plan/guards.ts'
 import { tablesReached } from '../plan/make.ts'
 import { GROWTH, rowsPlanned, type Plan, type PlannedRule, type RefusalCode } from '../plan/plan.ts'
 import { printPeriod } from '../policy/period.ts'
@@ -159,6 +160,7 @@ function approvalOf(
   const lifts = planned.refusal === null ? null : Math.ceil(rowsPlanned(planned) * GROWTH)
   return {
     ...versionOf(fitted),
+    guards: guardsOf(fitted.rule),
     ruleDigest: fitted.rule.digest,
     beside: besideOf(fitted),
     fingerprint: fingerprint(tablesReached([fitted], catalog)),

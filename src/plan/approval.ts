@@ -9,13 +9,15 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import { ruleBasis } from '../policy/digest.ts'
 import { comparePeriods } from '../policy/period.ts'
 import type { Period } from '../policy/policy.ts'
+import { guards, guardsOf, isAsStrict, period, type Guards } from './guards.ts'
 
-/** A period of a rule, and the digest of everything else of it. */
+/** A period of a rule, and the digest of all else that decides what it destroys. */
 type Version = { readonly rule: string; readonly basis: string; readonly keep: Period }
 
 export type Approval = Version & {
   /** Digest of the rule. */
   readonly ruleDigest: string
+  readonly guards: Guards
   /** Rules that keep rows of the table beside this one: without them more would be due. */
   readonly beside: readonly Version[]
   /** Fingerprint of the tables that the rule reaches. */
@@ -66,16 +68,13 @@ export type ApprovalState = (typeof APPROVAL_STATES)[number]
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/)
 const instant = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
-const keep = z.strictObject({
-  count: z.int().min(1),
-  unit: z.enum(['day', 'week', 'month', 'year']),
-})
-const version = { rule: z.string(), basis: digest, keep }
+const version = { rule: z.string(), basis: digest, keep: period }
 
 const body = z.strictObject({
   v: z.literal(1),
   ...version,
   ruleDigest: digest,
+  guards,
   beside: z.array(z.strictObject(version)).readonly(),
   fingerprint: digest,
   tables: z.array(z.strictObject({ table: z.string(), rows: z.int().min(0) })).readonly(),
@@ -126,7 +125,7 @@ export function stateOf(
   const approval = standing?.approval ?? null
   if (approval === null) return 'new'
   const own = versionOf(fitted)
-  if (own.basis !== approval.basis) return 'changed'
+  if (own.basis !== approval.basis || !isGuardedAsMuch(fitted, approval)) return 'changed'
   if (!keepsAsLong(own.keep, approval.keep)) return 'shortened'
   const besides = besideOf(fitted)
   const lessKept = approval.beside.some(
@@ -140,6 +139,13 @@ export function stateOf(
   if (fingerprint !== approval.fingerprint) return 'tables_changed'
   // Instants of one form compare as text does.
   return now < approval.expiresAt ? 'given' : 'expired'
+}
+
+/** What a person let pass a limit was read under that limit: it fits no other one. */
+function isGuardedAsMuch({ rule }: Pick<FittedRule, 'rule'>, approval: Approval): boolean {
+  const now = guardsOf(rule)
+  const isTheSame = canonical(now) === canonical(approval.guards)
+  return isTheSame || (approval.lifts === null && isAsStrict(now, approval.guards))
 }
 
 /** A person who reads plans should have seen one before an approval ends. */

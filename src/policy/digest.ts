@@ -38,12 +38,28 @@ export function ruleText(rule: UndigestedRule): string {
 }
 
 function ruleJson(rule: UndigestedRule): Json {
-  return { format: 'retentiond rule 2', ...basisJson(rule), keep: { ...rule.keep } }
+  return {
+    format: 'retentiond rule 2',
+    ...basisJson(rule),
+    ...guardsJson(rule),
+    keep: { ...rule.keep },
+  }
 }
 
-/** Digests everything of the rule but its period: two rules of one basis differ in that alone. */
+/** Digests everything of the rule but its period, limits and floors, which an approval compares itself. */
 export function ruleBasis(rule: UndigestedRule): string {
-  return digestOf({ format: 'retentiond rule basis 1', ...basisJson(rule) })
+  return digestOf({ format: 'retentiond rule basis 2', ...basisJson(rule) })
+}
+
+function guardsJson({ limits, floors }: UndigestedRule): Readonly<Record<string, Json>> {
+  return {
+    limits: {
+      maxRows: scalarJson(limits.maxRows),
+      maxPercent: scalarJson(limits.maxPercent),
+      ...(limits.trip === 'both' && { trip: 'both' }),
+    },
+    ...(floors.length > 0 && { floors: asSet(floors.map(floorJson)) }),
+  }
 }
 
 function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
@@ -58,12 +74,6 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
     where: rule.where && conditionJson(rule.where),
     start: startJson(rule.start),
     mode: rule.mode,
-    limits: {
-      maxRows: scalarJson(rule.limits.maxRows),
-      maxPercent: scalarJson(rule.limits.maxPercent),
-      ...(rule.limits.trip === 'both' && { trip: 'both' }),
-    },
-    ...(rule.floors.length > 0 && { floors: asSet(rule.floors.map(floorJson)) }),
     plausibleFrom: rule.plausibleFrom,
     sentinels: { open: asSet(rule.sentinels.open), invalid: asSet(rule.sentinels.invalid) },
     action: actionJson(rule.action),

@@ -85,6 +85,27 @@ async function left(bed: Bed): Promise<number> {
   return (await bed.rows('select from site.connection')).length
 }
 
+test('a stricter limit or floor keeps an approval, and a looser one, or a lifted limit, does not', async ({
+  bed,
+}) => {
+  await connections(bed)
+  const governed = async (limits: string, floors = '') =>
+    bed.govern(`${policy('1 year', `, limits: { ${limits} }`)}${floors}`)
+  const state = async (under: Governed) => (await planToRead(bed, under)).rules[0]?.approval?.state
+  await approve(bed, await governed('max_rows: 100'))
+
+  const floor = 'floors: [{ table: site.connection, keep_at_least: 1 }]'
+  expect(await state(await governed('max_rows: 99', floor))).toBe('given')
+  expect(await enforceUnattended(bed, await governed('max_rows: 99', floor))).toMatchObject({
+    refused: [{ code: 'below_floor' }],
+  })
+  expect(await state(await governed('max_rows: 101'))).toBe('changed')
+
+  await approve(bed, await governed('max_rows: 1'), { liftLimits: true })
+  expect(await state(await governed('max_rows: 1'))).toBe('given')
+  expect(await state(await governed('max_rows: 1', floor))).toBe('changed')
+})
+
 test('a rule that nobody approved does not act by itself', async ({ bed }) => {
   await connections(bed)
   const governed = await bed.govern(policy('1 year'))

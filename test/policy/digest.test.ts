@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { guardsOf } from '../../src/plan/guards.ts'
 import { stateOf, versionOf, type Approval } from '../../src/plan/approval.ts'
 import { ruleBasis, ruleDigest } from '../../src/policy/digest.ts'
 import { parsePolicies } from '../../src/policy/parse.ts'
@@ -71,7 +72,8 @@ test.for<Partial<Rule>>([
 ])('a default that another version of the program changes needs an approval: %o', (changed) => {
   const before = fitted(ruleWith(''))
   const after = fitted({ ...before.rule, ...changed })
-  const approval = { ...versionOf(before), beside: [], fingerprint: 'f', expiresAt: '2100' }
+  const given = { guards: guardsOf(before.rule), lifts: null, beside: [], fingerprint: 'f' }
+  const approval = { ...versionOf(before), ...given, expiresAt: '2100' }
   const standing = { approval: approval as unknown as Approval, revoked: false }
 
   expect(stateOf(before, 'f', standing, '2026')).toBe('given')
@@ -99,11 +101,12 @@ test.for([
   expect(one.digest).not.toBe(other.digest)
 })
 
-test('the basis of a rule is everything but its period', () => {
+test('the basis of a rule is everything but its period, limits and floors', () => {
   expect(ruleBasis(ruleWith('    timezone: Europe/Rome\n'))).not.toBe(ruleBasis(ruleWith('')))
   expect(ruleBasis({ ...ruleWith(''), keep: { count: 1, unit: 'day' } })).toBe(
     ruleBasis(ruleWith('')),
   )
+  expect(ruleBasis(ruleWith('    limits: { max_rows: 5 }\n'))).toBe(ruleBasis(ruleWith('')))
 })
 
 test('the title and the register change the digest of the set and not that of the rule', () => {
