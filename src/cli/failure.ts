@@ -19,8 +19,11 @@ export function renderFailure(error: unknown): Failure {
   const named = nameFailure(error)
   if (named instanceof PolicyError) {
     const { problems, exit } = named
+    const rights = problems.some(({ code }) => code === 'privilege_missing')
+      ? 'retentiond grants, as an administrator, prints all the rights that the rules need\n'
+      : ''
     return {
-      text: `${renderProblems(problems)}${countProblems(problems)}; nothing was done\n`,
+      text: `${renderProblems(problems)}${rights}${countProblems(problems)}; nothing was done\n`,
       exit,
     }
   }

@@ -1,3 +1,4 @@
+import { tell } from '../base/errors.ts'
 import type { AfterRun, Tended } from '../enforce/after.ts'
 import type { Residue } from '../enforce/residue.ts'
 import type { RunResult } from '../enforce/run.ts'
@@ -71,8 +72,13 @@ function ruleText(rule: RuleOutcome, stopped: boolean): string {
     ...(rule.childRows > 0 ? [`${rowCount(rule.childRows)} along`] : []),
     ...(rule.left > 0 ? [`${rule.left} left${whyLeft(rule, stopped)}`] : []),
     ...pausesText(rule),
-    ...(rule.error === null ? [] : [`stopped: ${rule.error.message}`]),
+    ...(rule.error === null ? [] : [`stopped: ${rule.error.message}${remedyOf(rule.error)}`]),
   ].join(', ')
+}
+
+function remedyOf(error: Error): string {
+  const { remedy } = tell(error)
+  return remedy === undefined ? '' : ` (${remedy})`
 }
 
 function pausesText({ pauses }: RuleOutcome): readonly string[] {

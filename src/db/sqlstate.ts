@@ -96,7 +96,7 @@ export function classify(error: unknown): unknown {
     cause: error,
     remedy:
       state === SQLSTATE.insufficientPrivilege
-        ? 'the role lacks a right: look which role the command connects as (docs/operating.md), or run the SQL that retentiond grants prints'
+        ? 'the role lacks a right: look which role the command connects as (docs/operating.md), or run the SQL that retentiond grants prints; a trigger writes with the rights of that role too'
         : "its text is in the server's log; it may hold values of rows, so it is not shown here",
   })
 }

@@ -10,6 +10,9 @@ export function renderPlan(plan: Plan): string {
     ...header(plan).flatMap((line) => wrap(line, '')),
     '',
     ...table(plan.rules),
+    ...(plan.rules.some(({ mode }) => mode === 'report')
+      ? ['* of mode report: counted, never acted on']
+      : []),
     '',
     ...plan.rules.flatMap(paragraph),
     ...(plan.remarks.length === 0 ? [] : ['Findings:', ...remarkLines(plan.remarks, '  '), '']),
@@ -89,7 +92,9 @@ function paragraph(rule: PlannedRule): readonly string[] {
     ...said(counts.kept, 'due but spared: another rule that reaches them ends later'),
     ...said(
       counts.blocked,
-      'due but spared: rows that stay still refer to them, or would have to go with them',
+      rule.archive === null
+        ? 'due but spared: rows that stay still refer to them, or would have to go with them'
+        : 'due but spared: rows that stay still refer to them, or would have to go with them, or the archive has their key',
     ),
     ...said(counts.deciding, 'due but spared: they still decide about other records'),
     ...said(counts.running, 'kept: their period runs'),

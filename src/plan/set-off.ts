@@ -21,7 +21,7 @@ export function setOffRemarks({
       remedy:
         trigger.writes.length === 0
           ? null
-          : 'old values may stay where it writes: look there, and give that table a rule',
+          : 'old values may stay where it writes: look there, and give that table a rule; unless the function is security definer, the role of the program needs the right to write there',
     })),
     ...acted.flatMap((on) =>
       on.functions.map((called) => ({

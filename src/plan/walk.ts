@@ -33,7 +33,8 @@ export function chooseWalk(
   if (obstacle !== null) return { kind: 'key', why: obstacle }
   if (walk !== null) return { kind: walk, why: 'the policy says so' }
   const { pages, correlations } = stored as Storage
-  if (pages < WORTH_A_WALK) return { kind: 'key', why: `the table has ${pages} pages only` }
+  if (pages < WORTH_A_WALK)
+    return { kind: 'key', why: `the table has ${pages} ${pages === 1 ? 'page' : 'pages'} only` }
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0)
   if (total / pages > (batchRows ?? SMALL_BATCH)) {
     return { kind: 'key', why: 'a page holds more rows than a batch' }
@@ -57,6 +58,7 @@ function obstacleTo(
   if (stored === undefined) return 'nothing is known of how the table is stored'
   if (stored.otherMethod) return 'the table is not stored as a heap'
   if (stored.unreachable !== null) {
+    if (rule.mode === 'report') return 'the rule only reports, and needs no rights for another one'
     return `the role lacks rights on ${printTable(stored.unreachable)} that other walks need: see retentiond grants`
   }
   if (rule.walk === 'index' && startColumn(start) === null) {

@@ -67,6 +67,7 @@ test('a plan reads like this', () => {
     contract  crm.contract     purge      5 years       1 200  1 234      32  40 007      0
     customer  crm.customer     anonymise  10 years  2 000 000      0       0     400      7
     site      site.connection  purge*     5 years           0      0       0       0      0
+    * of mode report: counted, never acted on
 
     contract: Contracts
       crm.contract: purge 5 years after the period started; today 2026-11-22, so due if it started
