@@ -129,27 +129,33 @@ const long = ['a', '1 ', '1year', '0', ' ', '{a', '""', '.', 'A/', '*/', '1,', '
 )
 
 test.for(fields)('100,000 characters in %s are read in linear time', (field) => {
-  const started = performance.now()
+  const started = workedMs()
   for (const text of long) {
     const value = parseDocument(valid).toJS() as Json
     expectPlaces(JSON.stringify(replaced(value, field.split('.'), text)))
   }
 
   // A quadratic expression would need minutes for one of these texts.
-  expect(performance.now() - started).toBeLessThan(20_000)
+  expect(workedMs() - started).toBeLessThan(20_000)
 })
 
 test('a mapping of 20,000 keys and a file of 200,000 mistakes are refused in bounded work', () => {
   const keys = Array.from({ length: 20_000 }, (_, index) => `key${index}: 1`).join('\n')
   const list = `rules:\n${'  - {}\n'.repeat(40_000)}`
   const anchors = 'a: [&x 1]\n'.replace('&x 1', Array(1000).fill('&x 1').join())
-  const started = performance.now()
+  const started = workedMs()
 
   expect(parsePolicies([{ file: 'a.yaml', text: anchors }]).problems?.length).toBe(200)
   expect(parsePolicies([{ file: 'a.yaml', text: keys }]).problems?.length).toBeLessThanOrEqual(200)
   expect(parsePolicies([{ file: 'a.yaml', text: list }]).problems?.length).toBeLessThanOrEqual(200)
-  expect(performance.now() - started).toBeLessThan(10_000)
+  expect(workedMs() - started).toBeLessThan(20_000)
 })
+
+/** Milliseconds of the processor that this process took: a busy machine does not lengthen them. */
+function workedMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
 
 /** Parses the text as a file; every problem must have its place in it. Counts it as refused or not. */
 function expectPlaces(text: string): number {
