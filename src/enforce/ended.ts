@@ -9,7 +9,7 @@ import type { Db } from '../db/connect.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { RunOutcome } from '../journal/entry.ts'
-import { totalsOfRun, unfinishedRuns, type UnfinishedRun } from '../journal/read.ts'
+import { totalsOfRun, unfinishedRun, type UnfinishedRun } from '../journal/read.ts'
 import type { Signer } from '../journal/signature.ts'
 import { appendEntry } from '../journal/store.ts'
 
@@ -28,8 +28,7 @@ export async function endRun(
 ): Promise<void> {
   await inTransaction(db, async (trx) => {
     await lockJournal(trx)
-    const unfinished = await unfinishedRuns(trx)
-    if (!unfinished.some(({ run }) => run === ended.run)) return
+    if ((await unfinishedRun(trx))?.run !== ended.run) return
     const totals = await totalsOfRun(trx, ended)
     await appendEntry(
       trx,

@@ -10,7 +10,7 @@ import type { Db } from '../db/connect.ts'
 import { releaseLease, takeLease } from '../db/lease.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference, RunOutcome, Trigger } from '../journal/entry.ts'
-import { newestPolicyEntry, unfinishedRuns } from '../journal/read.ts'
+import { newestPolicyEntry, unfinishedRun } from '../journal/read.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
 import { announceEvidenceKey } from '../journal/evidence-keys.ts'
 import type { Checkpointer } from '../journal/checkpointer.ts'
@@ -147,12 +147,12 @@ function rowEvidence(
   return evidenceKey && rule.evidence !== 'count' ? { key: evidenceKey, origin } : null
 }
 
-/** Every run has an end: those that a crash cut short get theirs now, with what they committed. */
+/** Every run has an end: one that a crash cut short gets its own now, with what it committed. */
 async function closeInterrupted(request: RunRequest): Promise<void> {
-  for (const unfinished of await unfinishedRuns(request.db)) {
-    await endRun(request, unfinished, 'interrupted')
-    request.log.warn({ run: unfinished.run }, 'an interrupted run was closed in the journal')
-  }
+  const unfinished = await unfinishedRun(request.db)
+  if (unfinished === null) return
+  await endRun(request, unfinished, 'interrupted')
+  request.log.warn({ run: unfinished.run }, 'an interrupted run was closed in the journal')
 }
 
 type Held = {

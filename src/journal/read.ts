@@ -68,15 +68,22 @@ export async function* readEntries(
 
 /** Yields entries from the newest to the oldest, a page at a time. */
 export async function* entriesBackwards(db: Db): AsyncGenerator<StoredEntry, void> {
+  for await (const row of rowsBackwards(db, 'retentiond.entry')) yield stored(row)
+}
+
+async function* rowsBackwards(
+  db: Db,
+  from: 'retentiond.entry' | 'retentiond.run_entry' | 'retentiond.policy_entry',
+): AsyncGenerator<Row, void> {
   for (let before = LAST_SEQ; ;) {
     const rows = await db
-      .selectFrom('retentiond.entry')
+      .selectFrom(from)
       .select(COLUMNS)
       .where('seq', '<', before)
       .orderBy('seq', 'desc')
       .limit(PAGE)
       .execute()
-    for (const row of rows) yield stored(row)
+    for (const row of rows) yield row
     const last = rows.at(-1)
     if (last === undefined || rows.length < PAGE) return
     before = last.seq
@@ -110,34 +117,28 @@ export function journalReader(db: Db): JournalReader {
 
 /** The policy entry in effect for a rule: its newest. Null if the rule never took effect. */
 export async function newestPolicyEntry(db: Db, rule: string): Promise<PolicyReference | null> {
-  for (let before = LAST_SEQ; ;) {
-    const rows = await db
-      .selectFrom('retentiond.policy_entry')
-      .select(COLUMNS)
-      .where('seq', '<', before)
-      .orderBy('seq', 'desc')
-      .limit(PAGE)
-      .execute()
-    for (const row of rows) {
-      const entry = requireEntry(stored(row))
-      if (entry.type === 'policy' && entry.rule === rule) {
-        return { rule, sha256: entry.sha256, seq: entry.seq }
-      }
+  for await (const row of rowsBackwards(db, 'retentiond.policy_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'policy' && entry.rule === rule) {
+      return { rule, sha256: entry.sha256, seq: entry.seq }
     }
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < PAGE) return null
-    before = last.seq
   }
+  return null
 }
 
-/** Runs that began and have no end in the journal: cut short by a crash, or still at work. */
-export async function unfinishedRuns(db: Db): Promise<readonly UnfinishedRun[]> {
-  const open = new Map<string, number>()
-  for await (const entry of runEntries(db)) {
-    if (entry.phase === 'start') open.set(entry.run, entry.seq)
-    else open.delete(entry.run)
+/**
+ * The run that began and has no end in the journal: cut short by a crash, or still at work. There is
+ * one at most, the newest: under the lease a run begins only after the one before was given its end.
+ */
+export async function unfinishedRun(db: Db): Promise<UnfinishedRun | null> {
+  const ended = new Set<string>()
+  for await (const row of rowsBackwards(db, 'retentiond.run_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type !== 'run') continue
+    if (entry.phase === 'end') ended.add(entry.run)
+    else return ended.has(entry.run) ? null : { run: entry.run, seq: entry.seq }
   }
-  return [...open].map(([run, seq]) => ({ run, seq }))
+  return null
 }
 
 /** Sums the batches of a run as journalled, per table and action: the totals its end must state. */
@@ -256,18 +257,8 @@ export async function* readWithTokens(
   }
 }
 
-async function* runEntries(db: Db): AsyncGenerator<Extract<Entry, { type: 'run' }>, void> {
-  for await (const row of viewRows(db, 'retentiond.run_entry')) {
-    const entry = requireEntry(stored(row))
-    if (entry.type === 'run') yield entry
-  }
-}
-
 type EntriesOfType =
-  | 'retentiond.run_entry'
-  | 'retentiond.approval_entry'
-  | 'retentiond.keys_entry'
-  | 'retentiond.evidence_entry'
+  'retentiond.approval_entry' | 'retentiond.keys_entry' | 'retentiond.evidence_entry'
 
 async function* viewRows(db: Db, view: EntriesOfType): AsyncGenerator<Row, void> {
   for (let next = 0n; ;) {

@@ -7,7 +7,7 @@ import { readNamedKeys } from './keys.ts'
 import { printTreeHead, type TreeHead } from './merkle.ts'
 import { treeHead } from './nodes.ts'
 import { printVerifierKey } from './note.ts'
-import { findEntryBySeq, requireEntry, unfinishedRuns } from './read.ts'
+import { findEntryBySeq, requireEntry, unfinishedRun } from './read.ts'
 
 export type JournalStatus = {
   readonly origin: string
@@ -35,7 +35,7 @@ export async function readStatus(db: Kysely<OwnTables>): Promise<JournalStatus> 
         signed === null ? null : { size: signed.size, time: await timeOf(trx, signed.size - 1) },
       entryKey: printVerifierKey(entry),
       checkpointKey: inUse === undefined ? null : printVerifierKey(inUse),
-      unfinishedRuns: (await unfinishedRuns(trx)).length,
+      unfinishedRuns: (await unfinishedRun(trx)) === null ? 0 : 1,
     }
   })
 }

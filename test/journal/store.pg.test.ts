@@ -12,7 +12,7 @@ import {
   readEntries,
   readHead,
   totalsOfRun,
-  unfinishedRuns,
+  unfinishedRun,
 } from '../../src/journal/read.ts'
 import { appendEntry, openLog } from '../../src/journal/store.ts'
 import { verify } from '../../src/journal/verify.ts'
@@ -110,13 +110,23 @@ test('a run without an end is found, with the totals its batches add up to', asy
   await bench.append(batch({ rows: 40 }))
   await bench.append(batch({ run: other, rows: 5 }))
 
-  const open = await unfinishedRuns(bench.db)
+  const open = await unfinishedRun(bench.db)
 
-  expect(open).toEqual([{ run: RUN, seq: 4 }])
+  expect(open).toEqual({ run: RUN, seq: 4 })
   expect(await totalsOfRun(bench.db, { run: RUN, seq: 4 })).toEqual([
     { target: 'site.connection', action: 'purge', rows: 140 },
     { target: 'site.event', action: 'purge', rows: 7 },
   ])
+})
+
+test('no run is unfinished once each has its end', async () => {
+  await using bench = await openJournalBench()
+  await bench.append(policy)
+
+  expect(await unfinishedRun(bench.db)).toBeNull()
+  await bench.append(runStart)
+  await bench.append(runEnd({ totals: [] }))
+  expect(await unfinishedRun(bench.db)).toBeNull()
 })
 
 test('entries are read page after page, from a number and up to a limit', async () => {
