@@ -70,6 +70,7 @@ function ruleText(rule: RuleOutcome, stopped: boolean): string {
   return [
     `${rule.rule}: ${rowCount(rule.rows)}`,
     ...(rule.childRows > 0 ? [`${rowCount(rule.childRows)} along`] : []),
+    ...(rule.dropped > 0 ? [`${rule.dropped} whole partitions dropped`] : []),
     ...(rule.left > 0 ? [`${rule.left} left${whyLeft(rule, stopped)}`] : []),
     ...pausesText(rule),
     ...(rule.error === null ? [] : [`stopped: ${rule.error.message}${remedyOf(rule.error)}`]),

@@ -11,6 +11,7 @@ export const SQLSTATE = {
   undefinedColumn: '42703',
   undefinedFunction: '42883',
   undefinedObject: '42704',
+  dependentObjects: '2BP01',
   invalidSchemaName: '3F000',
   invalidPassword: '28P01',
   invalidAuthorization: '28000',

@@ -241,7 +241,7 @@ export type Acted = BatchProof & { readonly id: string; readonly rows: number }
 
 /** Appends the entry of a batch: the head of the journal is locked from here to the commit. */
 export async function journal(
-  { trx, tools, order, trace }: Omit<Batch, 'place'>,
+  { trx, tools, order, trace, method }: Omit<Batch, 'place'> & { readonly method?: 'sql-drop' },
   { id, rows, children, evidence, tokens }: Acted,
 ): Promise<Appended> {
   const { fitted, boundary } = order
@@ -253,7 +253,7 @@ export async function journal(
     policy: order.policy,
     target: printTable(fitted.table),
     action: kind,
-    method: METHODS[kind],
+    method: method ?? METHODS[kind],
     reason: order.trigger,
     day: boundary.today,
     firstDayNotDue: boundary.firstDayNotDue,

@@ -23,6 +23,7 @@ import {
   type BatchTools,
 } from './batch.ts'
 import { Budget } from './budget.ts'
+import { dropPartitions } from './drop.ts'
 import { canFold, foldStretch } from './fold.ts'
 import type { BatchRows } from './batch-rows.ts'
 import type { Cause } from './pace.ts'
@@ -45,6 +46,8 @@ export type RuleOutcome = {
   /** Due rows that are left although nothing but another session's lock or a refusal keeps them. */
   readonly left: number
   readonly batches: number
+  /** Partitions that were dropped whole; their rows are among those acted on. */
+  readonly dropped: number
   /** What of its pace ended this rule before it was done; null if nothing did. */
   readonly ended: Cause | null
   /** How often it paused, by cause. */
@@ -58,6 +61,8 @@ export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked' | 'shapes'> & {
   /** Rows that the rule may act on in this run, children counted. */
   readonly rowsAllowed: number
   readonly walk: WalkKind
+  /** Whole partitions are looked for, to be dropped. */
+  readonly drops: boolean
   /** Rows of the governed table that the plan found due. */
   readonly due: number
   /** Most connections at once. */
@@ -78,7 +83,7 @@ const MOST_PASSES = 100
 /** Attempts at one batch that the database gave up: locks of the application go by. */
 const MOST_ATTEMPTS = 6
 
-type Tally = { rows: number; childRows: number; batches: number; refusedRows: number }
+type Tally = Record<'rows' | 'childRows' | 'batches' | 'dropped' | 'refusedRows', number>
 
 /**
  * Acts on everything that is due under the rule. Stops between batches when the signal aborts. A
@@ -86,7 +91,7 @@ type Tally = { rows: number; childRows: number; batches: number; refusedRows: nu
  * and the outcome says what stopped it.
  */
 export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<RuleOutcome> {
-  const tally: Tally = { rows: 0, childRows: 0, batches: 0, refusedRows: 0 }
+  const tally: Tally = { rows: 0, childRows: 0, batches: 0, dropped: 0, refusedRows: 0 }
   const rule = order.fitted.rule.id
   const turns = new Turns(tools)
   const paced = new PacedRule(tools, order, turns)
@@ -121,18 +126,42 @@ async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promis
   const budget = new Budget(order.rowsAllowed)
   const shapes = new ShapeMemory()
   const marked = await isMarked(tools, order)
-  let left = order.due
+  const whole = { ...order, budget, marked, shapes }
+  if (order.drops) await dropWhole(tools, whole, tally)
+  let left = Math.max(0, order.due - tally.rows)
   for (let number = 1; number <= MOST_PASSES && !tools.signal.aborted; number += 1) {
     const before = tally.rows
     tally.refusedRows = 0
     // A few that are left are looked for all at once: by a statement that leaves locked rows out.
     const walk = number > 1 && left <= order.paced.rows ? 'key' : order.walk
-    const rows = { ...order, walk, budget, marked, shapes }
+    const rows = { ...whole, walk }
     await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
     left = await countActionable(tools, order)
     if (left === 0 || tally.rows === before) return left
   }
   return countActionable(tools, order)
+}
+
+/** Drops partitions on one connection; a drop is no load, so that it counts as no rows for the pace. */
+async function dropWhole(
+  tools: RuleTools,
+  order: BatchOrder & PacedOrder,
+  tally: Tally,
+): Promise<void> {
+  const { paced, turns } = order
+  await dropPartitions(
+    tools,
+    order,
+    async (attempt) =>
+      paced.batch(
+        async () => turns.take(attempt, false),
+        () => 0,
+      ),
+    (rows) => {
+      tally.dropped += 1
+      record(tools, order, tally, { rows, children: [] })
+    },
+  )
 }
 
 /** What the connections of one sweep have in common. */

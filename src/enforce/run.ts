@@ -253,6 +253,7 @@ async function runRule(
       batch: batchRowsOf({ fitted, evidence }),
       rowsAllowed: planned.mostRows,
       walk: planned.walk.kind,
+      drops: (planned.walk.drops?.partitions ?? 0) > 0,
       due: planned.counts.due,
       connections: request.connections,
     },

@@ -106,7 +106,7 @@ export type EntryDraft =
       readonly policy: PolicyReference
       readonly target: string
       readonly action: Action
-      readonly method: 'sql-delete' | 'sql-update' | 'sql-move'
+      readonly method: 'sql-delete' | 'sql-update' | 'sql-move' | 'sql-drop'
       readonly reason: Trigger
       /** The rule's today, YYYY-MM-DD. */
       readonly day: string

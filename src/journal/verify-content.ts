@@ -16,10 +16,11 @@ export type Content = {
   readonly approvals: Map<string, string>
 }
 
-const METHOD: Readonly<Record<Action, BatchEntry['method']>> = {
-  purge: 'sql-delete',
-  anonymise: 'sql-update',
-  block: 'sql-move',
+const METHODS: Readonly<Record<Action, readonly BatchEntry['method'][]>> = {
+  // Of single rows, or of a partition that held no others.
+  purge: ['sql-delete', 'sql-drop'],
+  anonymise: ['sql-update'],
+  block: ['sql-move'],
 }
 
 /** Checks that a batch did what an earlier policy entry says; null if so, or not a batch. */
@@ -34,7 +35,9 @@ export function checkPolicy(content: Content, entry: Entry): string | null {
   if (policy.target !== entry.target || policy.action !== entry.action) {
     return `policy entry ${policy.seq} speaks of another table or action`
   }
-  return METHOD[entry.action] === entry.method ? null : 'its method is not that of its action'
+  return METHODS[entry.action].includes(entry.method)
+    ? null
+    : 'its method is not that of its action'
 }
 
 /** Checks that what is revoked was given before, to the same rule; null if so, or no approval. */

@@ -117,7 +117,7 @@ const batch = closed({
   policy: closed({ rule: word, sha256: digest, seq: count }),
   target: name,
   action,
-  method: one('sql-delete', 'sql-update', 'sql-move'),
+  method: one('sql-delete', 'sql-update', 'sql-move', 'sql-drop'),
   reason: trigger,
   day,
   first_day_not_due: day,

@@ -72,7 +72,11 @@ const plannedRule = z.strictObject({
   newestDueMonths: count.nullable(),
   within: z.string().nullable(),
   overdue: z.strictObject({ rows: count, days: count }).nullable(),
-  walk: z.strictObject({ kind: z.enum(WALKS), why: z.string() }),
+  walk: z.strictObject({
+    kind: z.enum(WALKS),
+    why: z.string(),
+    drops: z.strictObject({ partitions: count, why: z.string() }).nullable(),
+  }),
   limits: z.strictObject({
     maxRows: count,
     maxPercent: z.number(),

@@ -5,6 +5,7 @@ import type { Problem } from '../base/problem.ts'
 import type { Catalog, Table } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
+import { inspectDropping, type Dropping } from '../catalog/inspect-dropping.ts'
 import { inspectStorage } from '../catalog/inspect-storage.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
@@ -20,6 +21,7 @@ import type { Permission } from './refuse.ts'
 import { archiveRemarks, circleRemarks, remarksOn, takenRemarks } from './remarks.ts'
 import { countCircles, mayWaitInCircles } from './stays.ts'
 import { countTaken } from './taken.ts'
+import { chooseDrops } from './drops.ts'
 import { chooseWalk } from './walk.ts'
 
 /** Now; an instant that an approved plan stands at, or now if that is later; or a day to ask about. */
@@ -91,7 +93,10 @@ async function planRules(
       ...takenRemarks(fitted, await takenAmong(trx, viewOf(fitted, boundary), census)),
       ...circleRemarks(fitted, await circlesAmong(trx, viewOf(fitted, boundary), census)),
     ]
-    const walk = chooseWalk(fitted, stored.get(printTable(fitted.table)), census)
+    const walk = {
+      ...chooseWalk(fitted, stored.get(printTable(fitted.table)), census),
+      drops: chooseDrops(fitted, await dropping(trx, fitted)),
+    }
     const rule = planRule({
       fitted,
       boundary,
@@ -127,6 +132,14 @@ async function takenAmong(
   if (view.fitted.archive === null || counts.blocked === 0) return 0
   const { rows } = await countTaken(view).execute(trx)
   return Number(rows[0]?.rows ?? 0)
+}
+
+async function dropping(
+  trx: QueryExecutorProvider,
+  { rule, table }: FittedRule,
+): Promise<Dropping | null> {
+  const asked = rule.partitions === 'drop' && table.kind === 'partitioned table'
+  return asked ? inspectDropping(trx, table) : null
 }
 
 /** Without its place in a file: a plan may be read where there are no policies. */

@@ -97,6 +97,14 @@ export type PlannedWalk = {
   readonly kind: WalkKind
   /** For people: what spoke for it. */
   readonly why: string
+  /** Whole partitions that go before; null: the policy asks for none. */
+  readonly drops: PlannedDrops | null
+}
+
+export type PlannedDrops = {
+  /** Partitions that are looked at: each goes if every row of it is due. */
+  readonly partitions: number
+  readonly why: string
 }
 
 /** Something that is worth a look, and what could be done about it. */

@@ -153,8 +153,16 @@ function dueLines(rule: PlannedRule): readonly string[] {
           ? `${number(rows)} of ${child} go along`
           : `${number(rows)} of ${child} stay, and lose their link`,
       ),
+    ...dropLines(rule.walk.drops),
     `found by ${WALKED[rule.walk.kind]}: ${rule.walk.why}`,
   ]
+}
+
+function dropLines(drops: PlannedRule['walk']['drops']): readonly string[] {
+  if (drops === null) return []
+  const { partitions, why } = drops
+  if (partitions === 0) return [`no partition is dropped: ${why}`]
+  return [`partitions are dropped, ${number(partitions)} at most: ${why}`]
 }
 
 /** The proof that nothing else goes: every link to the rows of the rule, to the end of the graph. */

@@ -7,6 +7,9 @@ import type { WalkKind } from '../policy/walk.ts'
 import type { Census } from './census.ts'
 import type { PlannedWalk } from './plan.ts'
 
+/** The way alone: whether whole partitions go before is another question (drops.ts). */
+export type ChosenWalk = Omit<PlannedWalk, 'drops'>
+
 /** A table of less than 1 MiB is read in a moment, whatever the way. */
 const WORTH_A_WALK = 128
 
@@ -27,7 +30,7 @@ export function chooseWalk(
   fitted: FittedRule,
   stored: Storage | undefined,
   { counts }: Pick<Census, 'counts'>,
-): PlannedWalk {
+): ChosenWalk {
   const { walk, batchRows } = fitted.rule
   const obstacle = obstacleTo(fitted, stored)
   if (obstacle !== null) return { kind: 'key', why: obstacle }
@@ -67,11 +70,11 @@ function obstacleTo(
   return null
 }
 
-function heap(why: string): PlannedWalk {
+function heap(why: string): ChosenWalk {
   return { kind: 'heap' satisfies WalkKind, why }
 }
 
-function index(why: string): PlannedWalk {
+function index(why: string): ChosenWalk {
   return { kind: 'index' satisfies WalkKind, why }
 }
 

@@ -83,6 +83,7 @@ function basisJson(rule: UndigestedRule): Readonly<Record<string, Json>> {
         rule.triggers.map(({ table, name }): Json => ({ table: { ...table }, name })),
       ),
     }),
+    ...(rule.partitions === 'drop' && { partitions: 'drop' }),
     // What a person approved to be provable must not stop being so unseen.
     ...(rule.evidence !== null && { evidence: rule.evidence }),
     references: asSet(rule.references.map((reference): Json => ({ ...reference }))),

@@ -33,6 +33,12 @@ const Batch = mapping({
     .enum(WALKS)
     .optional()
     .describe('How a run goes through the table; as the plan finds best by default.'),
+  partitions: z
+    .enum(['sweep', 'drop'])
+    .optional()
+    .describe(
+      'drop: a partition of which every row is due goes as a whole; sweep, the default, never.',
+    ),
 })
 
 /** Keys that a policy sets for all of its rules, and a rule for itself. */

@@ -81,6 +81,8 @@ export type Rule = {
   readonly evidence: 'rows' | 'count' | null
   /** How a run goes through the table; null: as the plan finds best. */
   readonly walk: WalkKind | null
+  /** `drop`: a partition of which every row is due goes as a whole, and its table with it. */
+  readonly partitions: 'sweep' | 'drop'
   readonly pace: Pace
   readonly after: After
   /** First plausible day (YYYY-MM-DD in `zone`); an earlier period start is reported, never due. */

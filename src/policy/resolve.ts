@@ -52,6 +52,7 @@ export function resolveRule(
     evidence: document.evidence ?? policy.defaults?.evidence ?? null,
     batchRows: document.batch?.rows ?? policy.defaults?.batch?.rows ?? PROGRAM_DEFAULTS.batchRows,
     walk: document.batch?.walk ?? policy.defaults?.batch?.walk ?? null,
+    partitions: document.batch?.partitions ?? policy.defaults?.batch?.partitions ?? 'sweep',
     pace: resolvePace(
       {
         own: document.pace,

@@ -8,6 +8,7 @@ function outcome(parts: Partial<RuleOutcome>): RuleOutcome {
     rows: 0,
     childRows: 0,
     batches: 0,
+    dropped: 0,
     refusedRows: 0,
     left: 0,
     ended: null,
@@ -53,7 +54,7 @@ test('what was done to the tables and what may still be recovered stands below w
     },
   })
 
-  expect(lines.slice(1, -2)).toEqual([
+  expect(lines.slice(2, -2)).toEqual([
     '  t.a: vacuumed and analyzed',
     '  t.b: not analyzed: the role may not',
     '  may still be recovered from:',

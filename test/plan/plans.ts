@@ -38,7 +38,11 @@ export function plannedRule(changes: Partial<PlannedRule> = {}): PlannedRule {
     newestDueMonths: 61,
     within: null,
     overdue: null,
-    walk: { kind: 'heap', why: '20 % of the rows are due: each of 400 pages is visited once' },
+    walk: {
+      kind: 'heap',
+      why: '20 % of the rows are due: each of 400 pages is visited once',
+      drops: null,
+    },
     limits: { maxRows: 50_000, maxPercent: 25, trip: 'either' },
     floors: [],
     archive: null,

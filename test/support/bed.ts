@@ -4,6 +4,7 @@ import { expect, test as base } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
 import { printTable } from '../../src/base/names.ts'
+import { renderDropFunctions } from '../../src/catalog/needs-drop.ts'
 import { renderUpkeepGrants } from '../../src/catalog/needs-after.ts'
 import { keeperNeeds, grantsOf, quoted, renderGrants } from '../../src/catalog/needs.ts'
 import { archivesNamed, fitWithoutRights, tablesNamed } from '../../src/catalog/fit.ts'
@@ -127,6 +128,7 @@ class OpenBed implements Bed {
       this.roles.daemon,
     )
     await this.run(grants)
+    await this.run(renderDropFunctions(fitted, this.roles.daemon))
     const { serverVersion } = catalog.database
     await this.run(renderUpkeepGrants(fitted, { role: this.roles.daemon, serverVersion }))
     await this.run(renderGrants(fitted.flatMap(keeperNeeds), this.roles.keeper))

@@ -5,6 +5,7 @@ import { RefusedError } from '../../base/errors.ts'
 import { missingArchives } from '../../catalog/fit-archive.ts'
 import { fitWithoutRights } from '../../catalog/fit.ts'
 import { inspectDatabase } from '../../catalog/inspect.ts'
+import { renderDropFunctions } from '../../catalog/needs-drop.ts'
 import { renderUpkeepGrants } from '../../catalog/needs-after.ts'
 import { keeperNeeds, grantsOf, renderGrants } from '../../catalog/needs.ts'
 import { inspectFor } from '../../catalog/pinned.ts'
@@ -50,6 +51,7 @@ export function grantsCommand(context: CliContext): Command {
       const archives = missingArchives(set, catalog)
       if (archives !== '') context.out(archives)
       const fitted = valueOf(fitWithoutRights(set, catalog, await pseudonymKey(context)))
+      const acting = fitted.filter(({ rule }) => rule.mode === 'enforce')
       const needs = grantsOf(fitted, ({ rule }) => rule.mode === 'enforce')
       context.out(
         [
@@ -59,10 +61,8 @@ export function grantsCommand(context: CliContext): Command {
             ...(migrator === undefined ? {} : { migrator }),
           }),
           renderGrants(needs, roles.daemon),
-          renderUpkeepGrants(
-            fitted.filter(({ rule }) => rule.mode === 'enforce'),
-            { role: roles.daemon, serverVersion: database.serverVersion },
-          ),
+          renderDropFunctions(acting, roles.daemon),
+          renderUpkeepGrants(acting, { role: roles.daemon, serverVersion: database.serverVersion }),
           renderGrants(fitted.flatMap(keeperNeeds), roles.keeper),
         ].join('\n'),
       )
