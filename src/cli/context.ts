@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { Clock } from '../base/clock.ts'
 import { ConfigError, type ExitStatus } from '../base/errors.ts'
-import type { Log } from '../base/log.ts'
+import { silentLog, type Log } from '../base/log.ts'
 import type { Power } from '../catalog/inspect-role.ts'
 import { proveDatabase } from '../catalog/pinned.ts'
 import {
@@ -10,13 +10,18 @@ import {
   type Connection,
   type ConnectOptions,
 } from '../db/connect.ts'
+import type { Db } from '../db/connect.ts'
 import { sql } from 'kysely'
 import { openAnchored } from '../anchor/anchored.ts'
 import { openAnchoring } from '../anchor/anchoring.ts'
+import { requireRemembered } from '../anchor/guard.ts'
+import { writeState } from '../anchor/state-file.ts'
 import type { Checkpointer, CheckpointTools, Publish } from '../journal/checkpointer.ts'
 import { readEvidenceFile } from '../journal/evidence-file.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
-import { readCheckpointKeyFile } from '../journal/key-file.ts'
+import { readCheckpointKeyFile, readKeyFile } from '../journal/key-file.ts'
+import { openMemory } from '../journal/memory.ts'
+import type { Signer } from '../journal/signature.ts'
 import { valueOf } from '../plan/prepare.ts'
 import { loadPolicies } from '../policy/load.ts'
 import type { PolicySet } from '../policy/policy.ts'
@@ -164,8 +169,36 @@ export async function checkpointer(
   }
   if (checkpointKeyFile === null) return undefined
   const checkpoints = await readCheckpointKeyFile(checkpointKeyFile)
-  return openAnchored({ ...tools, checkpoints }, openAnchoring({ ...tools, ...anchors }), publish)
+  const { stateFile } = context.config()
+  const remember = stateFile === null ? {} : { remember: rememberIn(stateFile) }
+  return openAnchored(
+    { ...tools, checkpoints, ...remember },
+    openAnchoring({ ...tools, ...anchors }),
+    publish,
+  )
 }
+
+function rememberIn(stateFile: string): NonNullable<CheckpointTools['remember']> {
+  return async (head) => writeState(stateFile, head)
+}
+
+/** Reads the entry key; what it signs in this process continues what it signed before. */
+export async function openSigner(context: CliContext): Promise<Signer> {
+  const signer = await readKeyFile(required(context.config().entryKeyFile))
+  return { ...signer, memory: openMemory() }
+}
+
+/** Throws unless the journal continues what the state file remembers, and the sinks if they are asked. */
+export async function guard(
+  context: CliContext,
+  { db, log = silentLog, sinks }: Guarded,
+): Promise<void> {
+  const { stateFile } = context.config()
+  const asked = sinks === 'asked' ? (await readConfiguredAnchors(context)).sinks : []
+  await requireRemembered({ db, log, stateFile, sinks: asked })
+}
+
+type Guarded = { readonly db: Db; readonly log?: Log; readonly sinks: 'asked' | 'left alone' }
 
 /** Opens the sinks that the configuration names. */
 export async function readConfiguredAnchors(context: CliContext): Promise<Anchors> {

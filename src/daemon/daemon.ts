@@ -34,6 +34,8 @@ export type DaemonOptions = {
   readonly db: Db
   /** Asks the database for one answer; throws what is in the way of it. */
   readonly ask: () => Promise<void>
+  /** Throws unless the journal continues what is remembered outside the database; left out, nothing is. */
+  readonly guard?: () => Promise<void>
   readonly set: PolicySet
   readonly signer: Signer
   /** Null: no rule may pseudonymise. */
@@ -78,6 +80,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const waiting = { ...options, sleep: async (ms: number) => sleep(ms, signal) }
   if (!(await untilReachable({ ...waiting, random: Math.random }))) return
   await checkMigrated(db)
+  await options.guard?.()
   await requireSoundJournal(db, options.signer)
   state.journal = true
   await logPlan(options, state)

@@ -1,5 +1,18 @@
 import { sql, type Kysely, type Transaction, type TransactionBuilder } from 'kysely'
+import { saysConnectionLost, sqlstateOf } from './sqlstate.ts'
 import { allowing } from './watched-client.ts'
+
+/** What became of a transaction; nobody knows if the answer to its commit was lost. */
+export type Fate = 'committed' | 'rolled back' | 'unknown'
+
+const WATCHED = new WeakMap<object, ((fate: Fate) => void)[]>()
+
+/** Has `tell` called once with what became of the transaction. */
+export function atEnd<DB>(trx: Transaction<DB>, tell: (fate: Fate) => void): void {
+  const watchers = WATCHED.get(trx)
+  if (watchers === undefined) WATCHED.set(trx, [tell])
+  else watchers.push(tell)
+}
 
 type Timeouts = {
   readonly statementMs: number
@@ -81,19 +94,29 @@ async function within<DB, T>(
   work: (trx: Transaction<DB>) => Promise<T>,
 ): Promise<T> {
   let failure: { readonly error: unknown } | undefined
+  let begun: object | undefined
   const remember = (error: unknown): never => {
     failure = { error }
     throw error
   }
+  const tellAll = (fate: Fate): void => {
+    for (const tell of (begun && WATCHED.get(begun)) ?? []) tell(fate)
+  }
   try {
-    return await allowing(timeouts.statementMs, async () =>
-      builder.execute((trx) =>
-        pinSession(trx, timeouts)
+    const result = await allowing(timeouts.statementMs, async () =>
+      builder.execute((trx) => {
+        begun = trx
+        return pinSession(trx, timeouts)
           .then(async () => work(trx))
-          .catch(remember),
-      ),
+          .catch(remember)
+      }),
     )
+    tellAll('committed')
+    return result
   } catch (error) {
+    // Without a failure before it, it is the commit that failed: only PostgreSQL's own word is certain.
+    const refused = sqlstateOf(error) !== undefined && !saysConnectionLost(error)
+    tellAll(failure !== undefined || refused ? 'rolled back' : 'unknown')
     throw failure === undefined ? error : failure.error
   }
 }

@@ -1,17 +1,26 @@
 /** Reads what runs may rest on: the approvals that the journal names, with their bodies. */
 import type { Db } from '../db/connect.ts'
+import { missingHolds } from '../hold/missing.ts'
 import { latestRuns, newestApprovals, rowsSince } from '../journal/history.ts'
 import { parseApproval, type Approval, type Approved, type Standing } from '../plan/approval.ts'
 import { readInstant } from '../plan/make.ts'
 
 /** For a run: a rule without an approval is refused. */
 export async function approvals(db: Db): Promise<Approved> {
-  return { standings: await readStandings(db), required: true }
+  return {
+    standings: await readStandings(db),
+    required: true,
+    missing: await missingHolds(db),
+  }
 }
 
 /** For a plan that is made to be approved. */
 export async function approvalsToRead(db: Db): Promise<Approved> {
-  return { standings: await readStandings(db), required: false }
+  return {
+    standings: await readStandings(db),
+    required: false,
+    missing: await missingHolds(db),
+  }
 }
 
 /** The newest approval of one rule, as it stands now. */

@@ -93,6 +93,30 @@ export async function liftHolds(tools: HoldTools, which: string): Promise<readon
   })
 }
 
+/**
+ * Says in the journal that a hold is over that a restore took away: a person placed it again, or has
+ * no more need of it. Until then no rule acts that it may touch.
+ */
+export async function liftMissing(
+  { db, signer, clock }: HoldTools,
+  missing: readonly Pick<HoldDraft, 'hold' | 'caseDigest' | 'scope' | 'target'>[],
+  which: string,
+): Promise<readonly number[]> {
+  const found = missing.filter(({ hold }) => String(hold) === which)
+  if (found.length === 0) {
+    throw new RefusedError(`no hold ${which} is in the journal and missing in the database`, {
+      remedy: 'see: retentiond plan',
+    })
+  }
+  await inTransaction(db, async (trx) => {
+    for (const { hold, caseDigest, scope, target } of found) {
+      const lifted = { type: 'hold', phase: 'lifted', hold, caseDigest, scope, target } as const
+      await appendEntry(trx, signer, lifted, clock)
+    }
+  })
+  return found.map(({ hold }) => hold)
+}
+
 /** The holds to insert, in the spelling of the database; refuses what is not there. */
 async function resolve(
   trx: Transaction<OwnTables>,

@@ -25,12 +25,23 @@ export function printCheckpoint(origin: string, { size, root }: TreeHead): strin
   return `${origin}\n${size}\n${root.toString('base64')}\n`
 }
 
-/** Signs size and root: the note that is published. The name of the key is the origin. */
-export function signCheckpoint(signer: NoteSigner, origin: string, head: TreeHead): string {
+/**
+ * Signs size and root: the note that is published. The name of the key is the origin. After a
+ * rotation the key before signs too, so that whoever knows only that one can go on.
+ */
+export function signCheckpoint(
+  signer: NoteSigner,
+  origin: string,
+  head: TreeHead,
+  formerly?: NoteSigner,
+): string {
   const text = printCheckpoint(origin, head)
+  const signers = formerly === undefined ? [signer] : [formerly, signer]
   return printNote({
     text,
-    signatures: [{ name: origin, bytes: signer.sign(origin, Buffer.from(text)) }],
+    signatures: signers.map((each) => {
+      return { name: origin, bytes: each.sign(origin, Buffer.from(text)) }
+    }),
   })
 }
 

@@ -27,6 +27,10 @@ export type CheckpointTools = {
   /** The checkpoint key. */
   readonly checkpoints: NoteSigner
   readonly clock: Clock
+  /** Keeps the head on the disk, outside the database, before it is signed. */
+  /** The key before this one: the first checkpoint after a rotation carries both signatures. */
+  readonly formerly?: NoteSigner
+  readonly remember?: (head: TreeHead & { readonly origin: string }) => Promise<void>
 }
 
 /** A head that was signed and stored, as the note that is published. */
@@ -82,7 +86,8 @@ export async function makeCheckpoint(
   const own = parseVerifierKey(checkpoints.vkey(origin))
   invariant(own !== null, 'our own checkpoint key can be read')
   const head = await inSnapshot(db, async (trx) => verified(trx, own, known))
-  const note = signCheckpoint(checkpoints, origin, head)
+  await tools.remember?.({ origin, ...head })
+  const note = signCheckpoint(checkpoints, origin, head, tools.formerly)
   await inTransaction(db, async (trx) => store(trx, { size: head.size, note }))
   return { ...head, origin, note }
 }

@@ -3,7 +3,7 @@
  * are made once, then signed, stored, hashed and exported as they are (docs/journal-format.md).
  */
 import { Bug, RefusedError } from '../base/errors.ts'
-import { NO_ENTRY, type Hash } from './merkle.ts'
+import { NO_ENTRY, type Hash, type TreeHead } from './merkle.ts'
 import { shaped, type ShapeFault } from './shape.ts'
 import { fromWire, toWire, wireEntry } from './wire.ts'
 
@@ -57,6 +57,8 @@ export type EntryDraft =
       readonly log: string
       readonly product: string
       readonly entryKey: string
+      /** The journal that this one takes the place of, as far as it was known outside. */
+      readonly previous?: Previous
     }
   | {
       readonly type: 'policy'
@@ -128,6 +130,26 @@ export type EntryDraft =
     }
   /** Nobody can open a token of this key any more. */
   | { readonly type: 'evidence-key-destroyed'; readonly key: string }
+  | RecoveredDraft
+
+/** Why a journal came to an end, and another one takes its place. */
+export type WhySucceeded = 'key-lost' | 'key-stolen' | 'restored' | 'other'
+
+export type Previous = TreeHead & { readonly origin: string; readonly why: WhySucceeded }
+
+/**
+ * A person looked at a database that was restored or moved, and said that the journal goes on here:
+ * with entries of an archive, in another cluster, or as it is, since nothing outside remembers it.
+ */
+export type RecoveredDraft = {
+  readonly type: 'recovered'
+  readonly why: 'archive' | 'cluster' | 'trusted'
+  /** Entries that the database came back with, and how many were appended again. */
+  readonly size: number
+  readonly entries: number
+  /** Where the newest of them had been written. */
+  readonly was: Omit<DatabasePosition, 'xid'>
+}
 
 /**
  * A key comes into use, or takes the place of the one before: an entry key for the entries after

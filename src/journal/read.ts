@@ -154,6 +154,12 @@ export async function totalsOfRun(
   return rowsOf(totals)
 }
 
+/** True if a run ever began. */
+export async function hasRuns(db: Db): Promise<boolean> {
+  const row = await db.selectFrom('retentiond.run_entry').select('seq').limit(1).executeTakeFirst()
+  return row !== undefined
+}
+
 /** Yields every approval given or revoked, in the order of the journal. */
 export async function* readApprovalEntries(
   db: Db,
@@ -161,6 +167,16 @@ export async function* readApprovalEntries(
   for await (const row of viewRows(db, 'retentiond.approval_entry')) {
     const entry = requireEntry(stored(row))
     if (entry.type === 'approval') yield entry
+  }
+}
+
+/** Yields every hold placed or lifted, in the order of the journal. */
+export async function* readHoldEntries(
+  db: Db,
+): AsyncGenerator<Extract<Entry, { type: 'hold' }>, void> {
+  for await (const row of viewRows(db, 'retentiond.hold_entry')) {
+    const entry = requireEntry(stored(row))
+    if (entry.type === 'hold') yield entry
   }
 }
 
@@ -258,7 +274,10 @@ export async function* readWithTokens(
 }
 
 type EntriesOfType =
-  'retentiond.approval_entry' | 'retentiond.keys_entry' | 'retentiond.evidence_entry'
+  | 'retentiond.approval_entry'
+  | 'retentiond.keys_entry'
+  | 'retentiond.hold_entry'
+  | 'retentiond.evidence_entry'
 
 async function* viewRows(db: Db, view: EntriesOfType): AsyncGenerator<Row, void> {
   for (let next = 0n; ;) {

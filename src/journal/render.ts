@@ -170,6 +170,8 @@ function aboutOf(entry: Entry): string {
       return `of ${entry.batches} batches, entries ${entry.from} to ${entry.to}`
     case 'evidence-key-destroyed':
       return entry.key
+    case 'recovered':
+      return `${entry.why}: came back with ${entry.size} entries, ${entry.entries} appended again`
     default:
       return entry satisfies never
   }

@@ -2,6 +2,7 @@
  * Signatures of single entries: signed notes whose text has two lines, `<origin>/entry` and the
  * body, so it can never be read as a checkpoint, which has three or more.
  */
+import type { Memory } from './memory.ts'
 import { checkNoteSignature, noteSignerOf, type VerifierKey } from './note.ts'
 
 /** Makes entry signatures. Holds the private key; gives out only what it signed and its public half. */
@@ -10,6 +11,8 @@ export interface Signer {
   sign(origin: string, body: Uint8Array): Buffer
   /** The public key in the spelling of signed notes: `name+key id+key`. */
   vkey(origin: string): string
+  /** What the process that signs remembers of the journal: what it appends, continues that. */
+  readonly memory?: Memory
 }
 
 export type SignedEntry = {

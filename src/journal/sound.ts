@@ -30,11 +30,11 @@ async function proveHead(db: Db, signer: Signer): Promise<Head> {
   await requireOwnKey(db, signer, head)
   const newest = await findEntryBySeq(db, head.size - 1)
   const beyond = await findEntryBySeq(db, head.size)
-  const key = parseVerifierKey(signer.vkey(head.origin))
+  // The entry that names our key is signed by the one before.
+  const { entry: key } = await readNamedKeys(db, head.size - 1)
   const sound =
     newest !== null &&
     beyond === null &&
-    key !== null &&
     leafHash(newest.body).equals(head.lastHash) &&
     checkSignature(key, { origin: head.origin, ...newest })
   if (sound) return head

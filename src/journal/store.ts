@@ -14,6 +14,7 @@ import {
   RefusedError,
 } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
+import { atEnd } from '../db/transaction.ts'
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts'
 import { encodeEntry, type DatabasePosition, type EntryDraft, type Position } from './entry.ts'
 import { NO_ENTRY, type Hash } from './merkle.ts'
@@ -66,9 +67,17 @@ export async function appendEntry(
 ): Promise<Appended> {
   const { draft, tokens } = 'draft' in what ? what : { draft: what, tokens: null }
   const { origin, size, last_hash: prev, time, ...db } = await lockHead(trx)
+  await signer.memory?.check(
+    { origin, size: Number(size), lastHash: prev, sysid: db.sysid },
+    async (from) => readLeaves(trx, from),
+  )
   const position = { seq: Number(size), prev, time, clock: clock.now().toISOString(), db }
   const body = encodeEntry(draft, position)
   const leaf = await append(trx, position, { body, sig: signer.sign(origin, body), tokens })
+  atEnd(trx, (fate) => {
+    if (fate === 'committed') signer.memory?.committed(position.seq, leaf)
+    if (fate === 'rolled back') signer.memory?.rolledBack(leaf)
+  })
   return { seq: position.seq, leafHash: leaf, time, body }
 }
 
@@ -107,6 +116,20 @@ export async function openLog(
   }
   await sql`set local role none`.execute(trx)
   return origin
+}
+
+/** More than other writers append between two entries of ours. */
+const MOST_LEAVES = 1000
+
+async function readLeaves(trx: Transaction<OwnTables>, from: number): Promise<readonly Hash[]> {
+  const rows = await trx
+    .selectFrom('retentiond.entry')
+    .select('leaf_hash')
+    .where('seq', '>=', BigInt(from))
+    .orderBy('seq')
+    .limit(MOST_LEAVES)
+    .execute()
+  return rows.map(({ leaf_hash: leaf }) => leaf)
 }
 
 /** Takes the lock that orders the journal, and says where the next entry goes. */

@@ -67,6 +67,7 @@ export function checkTotals(content: Content, entry: Entry): string | null {
     case 'heartbeat':
     case 'evidence-pruned':
     case 'evidence-key-destroyed':
+    case 'recovered':
       return null
     default:
       return entry satisfies never

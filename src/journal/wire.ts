@@ -24,17 +24,18 @@ const trigger = one('schedule', 'manual', 'request')
 const instant = (fraction: string) =>
   text(new RegExp(`^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d${fraction}Z$`))
 
+const place = {
+  sysid: text(/^\d{1,20}$/),
+  tli: text(/^[0-9A-F]{8}$/),
+  lsn: text(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
+}
+
 const position = {
   seq: count,
   prev: hash,
   time: instant('\\.\\d{6}'),
   clock: instant('\\.\\d{3}'),
-  db: closed({
-    sysid: text(/^\d{1,20}$/),
-    tli: text(/^[0-9A-F]{8}$/),
-    lsn: text(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
-    xid: text(/^\d{1,20}$/),
-  }),
+  db: closed({ ...place, xid: text(/^\d{1,20}$/) }),
 }
 
 const begin = <T extends string>(type: T) => ({
@@ -55,6 +56,15 @@ const genesis = closed({
   log: text(/^[0-9a-f]{8}$/),
   product: word,
   entry_key: vkey,
+  /** Only of a journal that takes the place of another. */
+  previous: optional(
+    closed({
+      origin,
+      size: count,
+      root: hash,
+      why: one('key-lost', 'key-stolen', 'restored', 'other'),
+    }),
+  ),
 })
 
 const policy = closed({
@@ -158,6 +168,14 @@ const evidencePruned = closed({
 
 const evidenceKeyDestroyed = closed({ ...begin('evidence-key-destroyed'), key: keyId })
 
+const recovered = closed({
+  ...begin('recovered'),
+  why: one('archive', 'cluster', 'trusted'),
+  size: count,
+  entries: count,
+  was: closed(place),
+})
+
 const heartbeat = closed(begin('heartbeat'))
 
 /** Everything an entry may be. Parsing gives the keys in the order of this file. */
@@ -172,6 +190,7 @@ export const wireEntry = chosen('type', {
   heartbeat,
   'evidence-pruned': evidencePruned,
   'evidence-key-destroyed': evidenceKeyDestroyed,
+  recovered,
 })
 
 export type WireEntry = Of<typeof wireEntry>
@@ -182,8 +201,12 @@ export function toWire(entry: Entry): WireEntry {
   const { type } = entry
   switch (type) {
     case 'genesis': {
-      const { origin, log, product, entryKey } = entry
-      return { v: 1, type, ...placed, origin, log, product, entry_key: entryKey }
+      const { origin, log, product, entryKey, previous } = entry
+      const before =
+        previous === undefined
+          ? {}
+          : { previous: { ...previous, root: previous.root.toString('base64') } }
+      return { v: 1, type, ...placed, origin, log, product, entry_key: entryKey, ...before }
     }
     case 'policy': {
       const { rule, sha256, set, target, count, unit, action, masks, archives } = entry
@@ -240,6 +263,10 @@ export function toWire(entry: Entry): WireEntry {
       return { v: 1, type, ...placed, from: entry.from, to: entry.to, batches: entry.batches }
     case 'evidence-key-destroyed':
       return { v: 1, type, ...placed, key: entry.key }
+    case 'recovered': {
+      const { why, size, entries, was } = entry
+      return { v: 1, type, ...placed, why, size, entries, was }
+    }
     default:
       return type satisfies never
   }
@@ -277,8 +304,12 @@ export function fromWire(wire: WireEntry): Entry {
   }
   switch (wire.type) {
     case 'genesis': {
-      const { type, origin, log, product, entry_key: entryKey } = wire
-      return { ...placed, type, origin, log, product, entryKey }
+      const { type, origin, log, product, entry_key: entryKey, previous } = wire
+      const before =
+        previous === undefined
+          ? {}
+          : { previous: { ...previous, root: Buffer.from(previous.root, 'base64') } }
+      return { ...placed, type, origin, log, product, entryKey, ...before }
     }
     case 'policy': {
       const { type, rule, sha256, policy_set: set, target, period, action, masks } = wire
@@ -327,6 +358,10 @@ export function fromWire(wire: WireEntry): Entry {
       return { ...placed, type: wire.type, from: wire.from, to: wire.to, batches: wire.batches }
     case 'evidence-key-destroyed':
       return { ...placed, type: wire.type, key: wire.key }
+    case 'recovered': {
+      const { type, why, size, entries, was } = wire
+      return { ...placed, type, why, size, entries, was }
+    }
     default:
       return wire satisfies never
   }

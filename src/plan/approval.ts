@@ -2,6 +2,7 @@
  * What a person allowed one version of one rule to do, as a value, and whether it covers a rule as it
  * is now. The reasons for these bounds are in docs/decisions/0010-approvals-are-bounded.md.
  */
+import type { MissingHold } from '../hold/missing.ts'
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { canonical } from '../base/canonical.ts'
@@ -51,6 +52,8 @@ export type Approved = {
   readonly standings: ReadonlyMap<string, Standing>
   /** False for a plan that is made to be approved: what is missing is said, and refuses nothing. */
   readonly required: boolean
+  /** Holds that the journal knows and the database does not. */
+  readonly missing?: readonly MissingHold[]
 }
 
 export const APPROVAL_STATES = [

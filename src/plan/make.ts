@@ -6,6 +6,7 @@ import type { Catalog, Table } from '../catalog/catalog.ts'
 import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inspectDropping, type Dropping } from '../catalog/inspect-dropping.ts'
+import { missingFor } from '../hold/missing.ts'
 import { inspectStorage } from '../catalog/inspect-storage.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
@@ -166,6 +167,7 @@ function permissionOf(
     lifted: lifts === null ? null : Math.max(0, lifts - (standing?.rowsSince ?? 0)),
     latest: standing?.latest ?? [],
     required: approved.required,
+    missing: missingFor(fitted, approved.missing ?? []),
   }
 }
 

@@ -129,6 +129,7 @@ export type Refusal = {
 }
 
 export const REFUSALS = [
+  'hold_missing',
   'below_floor',
   'over_max_rows',
   'over_max_percent',

@@ -1,6 +1,7 @@
 /** Why a plan refuses a rule, first reason first. A limit refuses the whole rule; it never trims. */
 import { printTable } from '../base/names.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
+import { printMissing, type MissingHold } from '../hold/missing.ts'
 import { WHY_NOT_APPROVED, type Approval, type ApprovalState } from './approval.ts'
 import type { Boundary } from './boundary.ts'
 import type { Census } from './census.ts'
@@ -15,6 +16,8 @@ export type Permission = {
   readonly lifted: number | null
   readonly latest: readonly number[]
   readonly required: boolean
+  /** A hold that the journal knows, that the database does not, and that may have kept a record of the rule. */
+  readonly missing?: MissingHold | null
 }
 
 export type Judged = {
@@ -35,6 +38,7 @@ const ABOVE_THE_LARGEST = 1000
 export function refusalOf(judged: Judged): Refusal | null {
   const limit = tripped(judged)
   return (
+    withoutHold(judged) ??
     withoutEvent(judged) ??
     belowFloor(judged) ??
     (limit !== null && !isLifted(judged) ? limit : null) ??
@@ -53,6 +57,16 @@ export function mostRows(judged: Judged): number {
   if (isLifted(judged)) return Math.min(planned, liftedRows(judged))
   // Passed already, and by itself it refuses nothing.
   return trip === 'both' && rows > maxRows ? planned : Math.min(planned, maxRows)
+}
+
+/** What a person ordered to keep is kept until a person says that it is over. */
+function withoutHold({ permission }: Judged): Refusal | null {
+  const missing = permission?.missing ?? null
+  if (missing === null) return null
+  return {
+    code: 'hold_missing',
+    message: `${printMissing(missing)} was placed, and is not in the database: place it again, then lift ${missing.hold} with --missing`,
+  }
 }
 
 /** No approval lifts it: it is of the table, and not of one run. */

@@ -71,6 +71,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'export-summary.ts',
     'follow.ts',
     'html.ts',
+    'memory.ts',
     'merkle.ts',
     'note.ts',
     'proof.ts',

@@ -15,6 +15,7 @@ import { renderRoleGrants, type Roles } from '../../src/db/roles.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
 import { enforcePlan, type RunRequest, type RunResult } from '../../src/enforce/run.ts'
 import { parseEntry } from '../../src/journal/entry.ts'
+import { openMemory } from '../../src/journal/memory.ts'
 import { treeHead } from '../../src/journal/nodes.ts'
 import { journalReader, readEntries } from '../../src/journal/read.ts'
 import { signerOf, type Signer } from '../../src/journal/signature.ts'
@@ -94,6 +95,8 @@ class OpenBed implements Bed {
   readonly roles: Roles
   readonly signer: Signer
   readonly connection: Connection
+  /** What the runs of the bed remember of its journal, as a daemon would: none may be disturbed by it. */
+  readonly #memory = openMemory()
   #governed: (Prepared & { readonly set: PolicySet }) | null = null
   /** Rows seen in each watched table, less those that the application removed. */
   readonly #seen = new Map<string, number>()
@@ -157,7 +160,7 @@ class OpenBed implements Bed {
       db: this.connection.db,
       clock: systemClock,
       log: silentLog,
-      signer: this.signer,
+      signer: { ...this.signer, memory: this.#memory },
       set,
       catalog,
       rules,

@@ -8,18 +8,18 @@ import {
   type Terms,
 } from '../../enforce/approve.ts'
 import { listApprovals, type ListedApproval } from '../../enforce/standing.ts'
-import { readKeyFile } from '../../journal/key-file.ts'
 import type { Plan } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
 import { readPeriod } from '../../policy/period.ts'
 import type { Period } from '../../policy/policy.ts'
-import { required } from '../config.ts'
 import {
   loadConfigured,
   openConnection,
   openGoverned,
   pseudonymKey,
   type CliContext,
+  openSigner,
+  guard,
 } from '../context.ts'
 import { columns, json } from '../output.ts'
 import { readPlan } from '../plan-file.ts'
@@ -48,11 +48,12 @@ export function approveCommand(context: CliContext): Command {
     .addCommand(revokeCommand(context))
     .action(async (file: string, options: Options) => {
       const set = await loadConfigured(context)
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       const plan = await readPlan(file)
       await using connection = await openGoverned(context, set)
       const { db } = connection
       await checkMigrated(db)
+      await guard(context, { db, sinks: 'left alone' })
       const request = {
         ...(await prepare(db, set, await pseudonymKey(context))),
         db,
@@ -111,10 +112,11 @@ function revokeCommand(context: CliContext): Command {
     .description('take an approval back: the rule acts no more until it is approved again')
     .argument('<rule>', 'id of the rule, or the approval as list prints it')
     .action(async (named: string) => {
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
+      await guard(context, { db, sinks: 'left alone' })
       const revoked = await revokeApproval({ db, signer, clock: context.clock }, named)
       for (const { rule, approval } of revoked) {
         context.out(`revoked ${approval.slice(0, 12)} of ${rule}\n`)

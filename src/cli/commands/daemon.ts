@@ -1,7 +1,5 @@
 import { Command } from 'commander'
 import { runDaemon } from '../../daemon/daemon.ts'
-import { readKeyFile } from '../../journal/key-file.ts'
-import { required } from '../config.ts'
 import {
   checkpointer,
   evidenceKey,
@@ -9,6 +7,8 @@ import {
   openWhenAsked,
   pseudonymKey,
   type CliContext,
+  openSigner,
+  guard,
 } from '../context.ts'
 
 /** `daemon`: the sidecar. */
@@ -18,12 +18,14 @@ export function daemonCommand(context: CliContext): Command {
     .action(async () => {
       const config = context.config()
       const set = await loadConfigured(context)
-      const signer = await readKeyFile(required(config.entryKeyFile))
+      const signer = await openSigner(context)
       // One more, for health: a run may have all of its own at work.
       await using connection = openWhenAsked(context, set, { max: config.connections + 1 })
       await runDaemon({
         db: connection.db,
         ask: connection.ask,
+        guard: async () =>
+          guard(context, { db: connection.db, log: context.log(), sinks: 'asked' }),
         set,
         signer,
         evidenceKey: await evidenceKey(context),

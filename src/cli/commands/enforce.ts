@@ -5,12 +5,10 @@ import { enforceNow, enforceFile, type EnforceRequest } from '../../enforce/requ
 import { approvals } from '../../enforce/standing.ts'
 import type { RunResult } from '../../enforce/run.ts'
 import { checkMigrated } from '../../db/migrate.ts'
-import { readKeyFile } from '../../journal/key-file.ts'
 import { treeHead } from '../../journal/nodes.ts'
 import { printTreeHead } from '../../journal/merkle.ts'
 import type { RefusalCode } from '../../plan/plan.ts'
 import { prepare } from '../../plan/prepare.ts'
-import { required } from '../config.ts'
 import {
   checkpointer,
   evidenceKey,
@@ -19,6 +17,8 @@ import {
   pseudonymKey,
   warnOfPowers,
   type CliContext,
+  openSigner,
+  guard,
 } from '../context.ts'
 import { nameFailure } from '../failure.ts'
 import { readPlan } from '../plan-file.ts'
@@ -52,15 +52,16 @@ export function enforceCommand(context: CliContext): Command {
     )
     .action(async (options: Options) => {
       const set = await loadConfigured(context)
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       const approved = options.plan === undefined ? null : await readPlan(options.plan)
       const { connections } = context.config()
       await using connection = await openGoverned(context, set, { max: connections })
       const { db } = connection
       await checkMigrated(db)
+      using progress = progressOn(context)
+      await guard(context, { db, log: progress.log, sinks: 'asked' })
       const { powers, ...prepared } = await prepare(db, set, await pseudonymKey(context))
       warnOfPowers(context, powers)
-      using progress = progressOn(context)
       const latest: { note: string | null } = { note: null }
       const request: EnforceRequest = {
         ...prepared,

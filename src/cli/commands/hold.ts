@@ -5,7 +5,8 @@ import { UsageError } from '../../base/errors.ts'
 import { fitWithoutRights } from '../../catalog/fit.ts'
 import { inspectFor } from '../../catalog/pinned.ts'
 import { checkMigrated } from '../../db/migrate.ts'
-import { liftHolds, placeHold, type Scope } from '../../hold/hold.ts'
+import { liftHolds, liftMissing, placeHold, type Scope } from '../../hold/hold.ts'
+import { missingHolds } from '../../hold/missing.ts'
 import { listHolds, type ListedHold } from '../../hold/store.ts'
 import { readKeyFile } from '../../journal/key-file.ts'
 import { valueOf } from '../../plan/prepare.ts'
@@ -78,12 +79,16 @@ function liftCommand(context: CliContext): Command {
   return new Command('lift')
     .description('lift a hold, or every hold of a case; the periods have gone on meanwhile')
     .argument('<case>', 'reference of the case, or the number of a hold')
-    .action(async (which: string) => {
+    .option('--missing', 'a number that the journal knows and a restore took away')
+    .action(async (which: string, { missing = false }: { readonly missing?: boolean }) => {
       const signer = await readKeyFile(required(context.config().entryKeyFile))
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
-      const ids = await liftHolds({ db, signer, clock: context.clock }, which)
+      const tools = { db, signer, clock: context.clock }
+      const ids = missing
+        ? await liftMissing(tools, await missingHolds(db), which)
+        : await liftHolds(tools, which)
       context.out(`lifted ${numbered(ids)}\n`)
     })
 }

@@ -3,10 +3,8 @@ import { Command, Option } from 'commander'
 import { ConfigError } from '../../base/errors.ts'
 import { releaseLease, takeLease } from '../../db/lease.ts'
 import { checkMigrated } from '../../db/migrate.ts'
-import { readKeyFile } from '../../journal/key-file.ts'
 import { readStatus, renderStatus, statusJson } from '../../journal/status.ts'
-import { required } from '../config.ts'
-import { checkpointer, openConnection, type CliContext } from '../context.ts'
+import { checkpointer, openConnection, type CliContext, openSigner, guard } from '../context.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
 
@@ -15,11 +13,12 @@ export function checkpointCommand(context: CliContext): Command {
   return new Command('checkpoint')
     .description('verify what came since the last checkpoint, sign the journal, print the note')
     .action(async () => {
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
       using progress = progressOn(context)
+      await guard(context, { db, log: progress.log, sinks: 'asked' })
       const tools = { db, signer, clock: context.clock, log: progress.log }
       const signing = await checkpointer(context, tools, () => {})
       if (signing === undefined) {

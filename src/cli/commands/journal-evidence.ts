@@ -2,10 +2,8 @@ import { Command, InvalidArgumentError } from 'commander'
 import { checkMigrated } from '../../db/migrate.ts'
 import { destroyEvidenceFile, readEvidenceFile } from '../../journal/evidence-file.ts'
 import { journalDestruction, pruneEvidence } from '../../journal/evidence-keys.ts'
-import { readKeyFile } from '../../journal/key-file.ts'
 import { RefusedError } from '../../base/errors.ts'
-import { required } from '../config.ts'
-import { openConnection, type CliContext } from '../context.ts'
+import { openConnection, type CliContext, openSigner, guard } from '../context.ts'
 
 /** `journal prune-evidence`: removes tokens that have been kept for long enough. */
 export function pruneCommand(context: CliContext): Command {
@@ -17,10 +15,11 @@ export function pruneCommand(context: CliContext): Command {
       sequence,
     )
     .action(async ({ before }: { readonly before: number }) => {
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
+      await guard(context, { db, sinks: 'left alone' })
       const batches = await pruneEvidence({ db, signer, clock: context.clock }, before)
       context.out(`removed the tokens of ${batches} ${batches === 1 ? 'batch' : 'batches'}\n`)
     })
@@ -33,10 +32,11 @@ export function destroyCommand(context: CliContext): Command {
     .argument('<id>', 'id of the key, as in the journal')
     .option('--file <path>', 'file of the key, to be written over and removed')
     .action(async (id: string, { file }: { readonly file?: string }) => {
-      const signer = await readKeyFile(required(context.config().entryKeyFile))
+      const signer = await openSigner(context)
       await using connection = await openConnection(context)
       const { db } = connection
       await checkMigrated(db)
+      await guard(context, { db, sinks: 'left alone' })
       if (file !== undefined && (await readEvidenceFile(file)).id !== id) {
         throw new RefusedError(`${file} holds another key than ${id}`)
       }

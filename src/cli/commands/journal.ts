@@ -12,6 +12,8 @@ import { openConnection, type CliContext } from '../context.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { exportCommand } from './journal-export.ts'
 import { certificateCommand } from './journal-certificate.ts'
+import { recoverCommand } from './journal-recover.ts'
+import { rotateCommand } from './journal-rotate.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 import { proveCommand, verifyProofCommand } from './journal-proof.ts'
 import { verifyCommand } from './journal-verify.ts'
@@ -27,6 +29,8 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(statusCommand(context))
     .addCommand(exportCommand(context))
     .addCommand(certificateCommand(context))
+    .addCommand(recoverCommand(context))
+    .addCommand(rotateCommand(context))
     .addCommand(proveCommand(context))
     .addCommand(verifyProofCommand(context))
     .addCommand(pruneCommand(context))
