@@ -1,6 +1,7 @@
 /** How many rows go in one batch. */
 import { SMALL_BATCH } from '../policy/policy.ts'
-import { canFold, type Folding } from './fold.ts'
+import type { BatchOrder } from './batch.ts'
+import { canFold } from './fold.ts'
 
 /** Rows of the first batch of a rule, and of the largest that it may grow to. */
 export type BatchRows = { readonly first: number; readonly most: number }
@@ -11,9 +12,16 @@ export type BatchRows = { readonly first: number; readonly most: number }
  */
 const LARGE_BATCH = 20_000
 
+/** With a proof of each row their keys pass through this process, which has little memory. */
+const PROVEN_BATCH = 10_000
+
 /** As many as the policy says; else as suits the way in which the rule acts. */
-export function batchRowsOf(folding: Folding): BatchRows {
-  const told = folding.fitted.rule.batchRows
+export function batchRowsOf({
+  fitted,
+  evidence,
+}: Pick<BatchOrder, 'fitted' | 'evidence'>): BatchRows {
+  const told = fitted.rule.batchRows
   if (told !== null) return { first: told, most: told }
-  return { first: SMALL_BATCH, most: canFold(folding) ? LARGE_BATCH : SMALL_BATCH }
+  const large = evidence === null ? LARGE_BATCH : PROVEN_BATCH
+  return { first: SMALL_BATCH, most: canFold(fitted) ? large : SMALL_BATCH }
 }

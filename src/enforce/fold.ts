@@ -11,7 +11,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { sql, type RawBuilder, type Transaction } from 'kysely'
 import { invariant } from '../base/errors.ts'
 import { closedBy } from '../catalog/chain.ts'
-import { keyArray, tableId } from '../db/governed.ts'
+import type { FittedRule } from '../catalog/fitted.ts'
+import { keyArray, tableId, type Key } from '../db/governed.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { SQLSTATE, saysRowRefused, sqlstateOf } from '../db/sqlstate.ts'
 import { coversOf } from '../hold/held.ts'
@@ -30,9 +31,10 @@ import {
   type BatchTools,
   type Trace,
 } from './batch.ts'
+import { proveRows } from './evidence.ts'
 import { proveFloors, refuseUnmasked } from './prove.ts'
 import { proveShape } from './shape.ts'
-import { purgeMarked, purgeStretch } from './statements.ts'
+import { keysTold, purgeKeyed, purgeStretch, type ToldRows } from './statements.ts'
 import { within, type Stretch } from './stretch.ts'
 
 export type FoldResult =
@@ -46,14 +48,8 @@ const ROW_WAIT_MS = 50
 /** What the rest of the batch waits for locks, as in `closeShapes`: the head of the journal. */
 const HEAD_WAIT_MS = 800
 
-/** What says whether the batches of a rule are one statement each. */
-export type Folding = Pick<BatchOrder, 'fitted' | 'evidence'>
-
-/**
- * True of a rule under which nothing but the row itself says whether it may be acted on. A proof of
- * each row needs the key of each row, and so takes the steps.
- */
-export function canFold({ fitted, evidence }: Folding): boolean {
+/** True of a rule under which nothing but the row itself says whether it may be acted on. */
+export function canFold(fitted: FittedRule): boolean {
   const { rule, start, rivals, superseding, held, masks } = fitted
   const others = [...rivals, ...superseding]
   const reads = [
@@ -69,7 +65,6 @@ export function canFold({ fitted, evidence }: Folding): boolean {
     held.flatMap((each) => coversOf(each).flatMap(({ sources }) => sources)),
   ]
   return (
-    evidence === null &&
     start.kind === 'column' &&
     others.every((other) => other.start.kind === 'column') &&
     reads.every((read) => read.length === 0) &&
@@ -102,14 +97,16 @@ export async function foldStretch(
       if (!isAllIdle(order.fitted, idle)) throw new Unfit(null)
       const { size } = await prelude(trx)
       const nonce = randomBytes(32).toString('hex')
-      const rows = await actAtOnce(trx, order, { stretch, nonce, size, idle })
-      if (rows > limit) throw new Unfit(rows)
+      const acted = await actAtOnce(trx, order, { stretch, nonce, size, idle })
+      if (acted.rows > limit) throw new Unfit(acted.rows)
       await tools.onStep('rows')
       await tools.onStep('related')
       await proveShape(trx, order)
       await tools.onStep('catalog')
       await tools.onStep('decided')
-      return rows === 0 ? { kind: 'done', rows } : conclude(trx, tools, order, { rows, trace })
+      return acted.rows === 0
+        ? { kind: 'done', rows: 0 }
+        : conclude(trx, tools, order, { ...acted, trace })
     })
   } catch (error) {
     if (error instanceof Unfit) return { kind: 'unfit', rows: error.rows }
@@ -133,29 +130,39 @@ async function prelude(trx: Transaction<OwnTables>): Promise<Prelude> {
 
 type Acting = Prelude & { readonly stretch: Stretch; readonly nonce: Nonce; readonly idle: Idle }
 
+/** What one statement did; without the keys where only their number is journalled. */
+type Acted = { readonly rows: number; readonly keys: readonly Key[] }
+
 async function actAtOnce(
   trx: Transaction<OwnTables>,
   order: BatchOrder,
   acting: Acting,
-): Promise<number> {
-  const { fitted, boundary, marked } = order
+): Promise<Acted> {
+  const { fitted, boundary, marked, evidence } = order
   try {
     if (fitted.rule.action.kind === 'purge') {
       const decided = { fitted, boundary, idle: acting.idle }
-      if (marked) {
-        const { rows } = await purgeMarked(decided, acting.stretch).execute(trx)
-        return Number(rows[0]?.rows)
+      if (marked || evidence !== null) {
+        const also = { marked, told: evidence !== null }
+        const { rows } = await purgeKeyed(decided, acting.stretch, also).execute(trx)
+        return readActed(rows[0])
       }
       const { numAffectedRows } = await purgeStretch(decided, acting.stretch).execute(trx)
-      return Number(numAffectedRows)
+      return { rows: Number(numAffectedRows), keys: [] }
     }
     const { rows } = await anonymiseStretch(order, acting).execute(trx)
     if (rows[0]?.unmasked !== '0') refuseUnmasked(fitted, rows[0]?.unmasked ?? '?')
-    return Number(rows[0]?.rows)
+    return readActed(rows[0])
   } catch (error) {
     if (sqlstateOf(error) === SQLSTATE.lockNotAvailable) throw new Unfit(null)
     throw error
   }
+}
+
+function readActed(told: ToldRows | undefined): Acted {
+  invariant(told !== undefined, 'a count has one row')
+  const keys = told.keys === null ? [] : (JSON.parse(told.keys) as readonly Key[])
+  return { rows: Number(told.rows), keys }
 }
 
 /**
@@ -164,9 +171,9 @@ async function actAtOnce(
  * batch began: its entry has that number, or a later one if another connection was faster.
  */
 function anonymiseStretch(
-  { fitted, boundary }: BatchOrder,
+  { fitted, boundary, evidence }: BatchOrder,
   { stretch, nonce, size, idle }: Acting,
-): RawBuilder<{ rows: string; unmasked: string }> {
+): RawBuilder<ToldRows & { unmasked: string }> {
   const { table, key, rule, maskDigest } = fitted
   return sql`
     with done as (
@@ -184,23 +191,35 @@ function anonymiseStretch(
       on conflict (table_oid, rule, key)
       do update set mask_digest = excluded.mask_digest, seq = excluded.seq
     )
-    select count(*)::text as rows, count(*) filter (where unmasked)::text as unmasked from done`
+    select
+      count(*)::text as rows,
+      ${keysTold(evidence !== null)} as keys,
+      count(*) filter (where unmasked)::text as unmasked
+    from done`
 }
 
 async function conclude(
   trx: Transaction<OwnTables>,
   tools: BatchTools,
   order: BatchOrder,
-  { rows, trace }: { readonly rows: number; readonly trace: Trace },
+  { rows, keys, trace }: Acted & { readonly trace: Trace },
 ): Promise<FoldResult> {
+  invariant(order.evidence === null || keys.length === rows, 'each row has a key')
   charge(order, trace, rows)
   await tools.onStep('acted')
-  await sql`set constraints all immediate`.execute(trx)
-  await proveFloors(trx, order.fitted)
-  await sql`select set_config('lock_timeout', ${String(HEAD_WAIT_MS)}::text, true)`.execute(trx)
+  const id = randomUUID()
+  const [proof] = await Promise.all([
+    proveRows(order.evidence, id, { keys, going: new Map(), children: [] }),
+    settle(trx, order),
+  ])
   await tools.onStep('checked')
-  const counted = { evidence: { alg: 'count' }, children: [], tokens: null } as const
-  await journal({ trx, tools, order, trace }, { id: randomUUID(), rows, ...counted })
+  await journal({ trx, tools, order, trace }, { id, rows, ...proof })
   await tools.onStep('journalled')
   return { kind: 'done', rows }
+}
+
+async function settle(trx: Transaction<OwnTables>, { fitted }: BatchOrder): Promise<void> {
+  await sql`set constraints all immediate`.execute(trx)
+  await proveFloors(trx, fitted)
+  await sql`select set_config('lock_timeout', ${String(HEAD_WAIT_MS)}::text, true)`.execute(trx)
 }

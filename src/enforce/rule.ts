@@ -198,7 +198,7 @@ async function workThrough(
   walk: Walk,
   tally: Tally,
 ): Promise<void> {
-  const folds = canFold(order)
+  const folds = canFold(order.fitted)
   while (!tools.signal.aborted) {
     const stretch = await walk.next(order.paced.rows)
     if (stretch === null) return

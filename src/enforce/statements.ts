@@ -204,18 +204,34 @@ export function purgeStretch(
     where ${within(stretch, null, fitted)} and ${isActionable(viewOf(fitted, boundary), [], idle)}`
 }
 
-/** The same, and the markers of these rows: a marker holds a key in clear, and goes when its row goes. */
-export function purgeMarked(decided: Decided, stretch: Stretch): RawBuilder<{ rows: string }> {
+/** How many rows a statement acted on; their keys as a JSON array of arrays, or null. */
+export type ToldRows = { readonly rows: string; readonly keys: string | null }
+
+/** The keys of all rows: one value, since a row of the result for each takes many times its memory. */
+export function keysTold(told: boolean): RawBuilder<string | null> {
+  return told ? sql`json_agg(key)::text` : sql`null::text`
+}
+
+/**
+ * The same by keys: `told` for a proof of each row, or to remove the markers of these rows, since a
+ * marker holds a key in clear and goes when its row goes.
+ */
+export function purgeKeyed(
+  decided: Decided,
+  stretch: Stretch,
+  { marked, told }: { readonly marked: boolean; readonly told: boolean },
+): RawBuilder<ToldRows> {
   const { table, key } = decided.fitted
-  return sql`
-    with
-      gone as (${purgeStretch(decided, stretch)} returning ${keyArray(key, 'row')} as key),
+  const unmarked = sql`,
       unmarked as (
         delete from retentiond.anonymised as marker
         using gone
         where marker.table_oid = ${table.oid}::oid and marker.key = gone.key
-      )
-    select count(*)::text as rows from gone`
+      )`
+  return sql`
+    with
+      gone as (${purgeStretch(decided, stretch)} returning ${keyArray(key, 'row')} as key)${marked ? unmarked : sql``}
+    select count(*)::text as rows, ${keysTold(told)} as keys from gone`
 }
 
 /** Counts the given rows that are there. */

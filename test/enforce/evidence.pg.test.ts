@@ -102,6 +102,49 @@ test('every row that went has its token in the batch that took it, children and 
   expect(await tablesOf(['00000000-0000-4000-8000-000000000006', '2015-02-03'])).toEqual([])
 })
 
+test('rows that one statement purged or overwrote have their tokens, whatever their keys are made of', async ({
+  bed,
+}) => {
+  await bed.run(`
+    create schema shop;
+    create table shop.note (id text, day date, at date, primary key (id, day));
+    create table shop.person (id text primary key, name text, at date);
+    insert into shop.note select 'a, "b" {Zoë} \\ ' || n, '2015-02-03', '2015-01-01' from generate_series(1, 40) as n;
+    insert into shop.person select 'person ' || n, 'x', '2015-01-01' from generate_series(1, 40) as n`)
+  await bed.govern(`
+version: 1
+policy: shop
+owner: DPO
+timezone: UTC
+defaults: { mode: enforce, limits: { max_rows: 1000, max_percent: 100 }, batch: { rows: 100, walk: heap } }
+rules:
+  - { id: note, table: shop.note, start: at, keep: 1 year, then: purge }
+  - id: person
+    table: shop.person
+    start: at
+    keep: 1 year
+    then: { anonymise: { name: nothing, at: { keep: 'the period' } } }
+`)
+
+  let begun = 0
+  const onStep = (step: string): void => {
+    begun += step === 'begun' ? 1 : 0
+  }
+  await bed.enforce({ evidenceKey: KEY, onStep })
+
+  // One that cannot be a single statement begins again, step by step.
+  expect(begun).toBe(2)
+  const [notes, persons, ...others] = await batches(bed)
+  if (notes === undefined || persons === undefined) throw new Error('two batches were expected')
+  expect([notes.rows, persons.rows, others]).toEqual([40, 40, []])
+  const note = (n: number) => [`a, "b" {Zoë} \\ ${n}`, '2015-02-03']
+  for (const n of [1, 40]) {
+    expect(await placeOf(bed, notes, note(n))).toMatch(/^shop.note \d+$/)
+    expect(await placeOf(bed, persons, [`person ${n}`])).toMatch(/^shop.person \d+$/)
+  }
+  expect(await placeOf(bed, notes, note(41))).toBeNull()
+})
+
 test('J-T48: evidence is pruned and its key destroyed, each by an entry, and the journal verifies', async ({
   bed,
 }) => {
