@@ -8,6 +8,11 @@ import type { Place } from './place.ts'
 
 const ROOT = new URL('..', import.meta.url).pathname
 
+/** As in the image. */
+const NODE_OPTIONS = /NODE_OPTIONS="([^"]+)"/.exec(
+  readFileSync(new URL('../Dockerfile', import.meta.url), 'utf8'),
+)?.[1]
+
 export type Peak = { readonly command: string; readonly mib: number; readonly seconds: number }
 
 /** Plans and enforces in processes; the table is there already. */
@@ -23,7 +28,7 @@ export async function measureMemory(place: Place, ours: Ours): Promise<readonly 
     file('policy.yaml', policyOf(ours))
     const env = {
       PATH: process.env['PATH'],
-      NODE_OPTIONS: process.env['NODE_OPTIONS'],
+      NODE_OPTIONS,
       RETENTIOND_DATABASE_URL: place.programUrl,
       RETENTIOND_POLICIES: folder,
       RETENTIOND_ENTRY_KEY_FILE: file('entry.key', place.entryKey),
