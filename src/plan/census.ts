@@ -81,6 +81,15 @@ const NONE: Readonly<Record<Verdict, number>> = {
   outside: 0,
 }
 
+export const NOTHING_COUNTED: Census = {
+  counts: NONE,
+  children: [],
+  references: [],
+  floors: [],
+  dueDays: null,
+  overdue: null,
+}
+
 /** Counts what a run of the rule would meet. */
 export async function takeCensus(db: QueryExecutorProvider, view: View): Promise<Census> {
   const split = splitOf(view.fitted.start, { rule: view.fitted.rule, boundary: view.boundary })

@@ -8,6 +8,7 @@ import type { FittedRule } from '../catalog/fitted.ts'
 import { conjunction, disjunction, tableId } from '../db/governed.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
 import { isDue, isInClass, viewOf, type View } from './due.ts'
+import { namingFilter } from './filter-fails.ts'
 import { countReferring } from './going.ts'
 import { heldBy, hinders, hindrancesOf } from './hindrance.ts'
 
@@ -50,12 +51,21 @@ export async function findConflicts(
   const found: Conflict[] = []
   for (const fitted of rules) {
     const view = viewOf(fitted, await readBoundary(db, fitted, cutoff))
-    for (const { common, winning, ...pair } of pairsOf(view, rules)) {
-      found.push({ ...pair, ...(await countPair(db, view, { common, winning })) })
-    }
-    found.push(...(await alongWith(db, view)))
+    found.push(...(await namingFilter(fitted, async () => conflictsOf(db, view, rules))))
   }
   return found
+}
+
+async function conflictsOf(
+  db: QueryExecutorProvider,
+  view: View,
+  rules: readonly FittedRule[],
+): Promise<readonly Conflict[]> {
+  const found: Conflict[] = []
+  for (const { common, winning, ...pair } of pairsOf(view, rules)) {
+    found.push({ ...pair, ...(await countPair(db, view, { common, winning })) })
+  }
+  return [...found, ...(await alongWith(db, view))]
 }
 
 type Pair = Omit<Conflict, 'rows' | 'due'> & {

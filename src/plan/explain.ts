@@ -24,6 +24,7 @@ import { viewOf, type View } from './due.ts'
 import { relatedCounts } from './events.ts'
 import { findArchived, type ExplainedArchive } from './explain-archive.ts'
 import { partsLeavingOut, type FilterPart } from './explain-filter.ts'
+import { namingFilter } from './filter-fails.ts'
 import { explainHindrances, type ExplainedHindrances } from './explain-hindrances.ts'
 import { explainHolds, type ExplainedHold } from './explain-holds.ts'
 import { explainRoles, type ExplainedRoles, type Subject } from './explain-roles.ts'
@@ -128,7 +129,7 @@ export async function explainRecord(
   for (const fitted of found ? rules : []) {
     const roots = await rootsOf(db, fitted, { ...request, table })
     for (const root of roots) {
-      const said = await explainUnder(db, fitted, root, request)
+      const said = await namingFilter(fitted, async () => explainUnder(db, fitted, root, request))
       explained.push({ ...said, along: alongAs(fitted, table) })
     }
   }

@@ -12,9 +12,10 @@ import { inSnapshot } from '../db/transaction.ts'
 import { endsSoon, keepsAsLong, stateOf, type Approved } from './approval.ts'
 import { countArchived } from './archived.ts'
 import { readBoundary, type Cutoff } from './boundary.ts'
-import { buildPlan, planRule } from './build.ts'
-import { takeCensus, type Census } from './census.ts'
+import { buildPlan, planRule, type Counted } from './build.ts'
+import { NOTHING_COUNTED, takeCensus, type Census } from './census.ts'
 import { viewOf, type View } from './due.ts'
+import { orFilterFailure, type FilterFailure } from './filter-fails.ts'
 import { isOverFor } from './hindrance.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
@@ -82,36 +83,61 @@ async function planRules(
   const now = await readInstant(trx)
   for (const fitted of rules) {
     const boundary = await readBoundary(trx, fitted, cutoff)
-    const census = await takeCensus(trx, { ...viewOf(fitted, boundary), earlier })
     const permission = permissionOf(fitted, catalog, approved, now)
-    const formerlyDue = await countFormerlyDue(trx, { fitted, permission, cutoff, earlier })
-    const archived =
-      fitted.archive === null ? null : await countArchived(trx, fitted.archive, boundary)
-    const remarks = [
-      ...remarksOn(fitted, stored),
-      ...setOffRemarks(fitted),
-      ...archiveRemarks(fitted, archived),
-      ...takenRemarks(fitted, await takenAmong(trx, viewOf(fitted, boundary), census)),
-      ...circleRemarks(fitted, await circlesAmong(trx, viewOf(fitted, boundary), census)),
-    ]
-    const walk = {
-      ...chooseWalk(fitted, stored.get(printTable(fitted.table)), census),
-      drops: chooseDrops(fitted, await dropping(trx, fitted)),
-    }
+    const view = { ...viewOf(fitted, boundary), earlier }
+    const counted = await orFilterFailure(trx, fitted, async () =>
+      countRule(trx, { view, permission, cutoff }),
+    )
+    const { census, ...rest } = 'message' in counted ? uncounted(counted) : counted
     const rule = planRule({
+      ...rest,
       fitted,
       boundary,
       census,
       permission,
-      formerlyDue,
-      walk,
-      remarks,
-      archived,
+      walk: {
+        ...chooseWalk(fitted, stored.get(printTable(fitted.table)), census),
+        drops: chooseDrops(fitted, await dropping(trx, fitted)),
+      },
+      remarks: [...remarksOn(fitted, stored), ...setOffRemarks(fitted), ...rest.remarks],
     })
     planned.push(rule)
     if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
   }
   return planned
+}
+
+type Counting = {
+  readonly view: View
+  readonly permission: Permission | null
+  readonly cutoff: Cutoff
+}
+
+/** What is counted of a rule, and what is to be said of the counts. */
+async function countRule(
+  trx: QueryExecutorProvider,
+  { view, permission, cutoff }: Counting,
+): Promise<Pick<Counted, 'census' | 'formerlyDue' | 'archived' | 'remarks'>> {
+  const { fitted, boundary, earlier } = view
+  const census = await takeCensus(trx, view)
+  const formerlyDue = await countFormerlyDue(trx, { fitted, permission, cutoff, earlier })
+  const archived =
+    fitted.archive === null ? null : await countArchived(trx, fitted.archive, boundary)
+  const plain = viewOf(fitted, boundary)
+  const remarks = [
+    ...archiveRemarks(fitted, archived),
+    ...takenRemarks(fitted, await takenAmong(trx, plain, census)),
+    ...circleRemarks(fitted, await circlesAmong(trx, plain, census)),
+  ]
+  return { census, formerlyDue, archived, remarks }
+}
+
+/** Of a rule whose filter fails nothing is known; it is refused, and the others go on. */
+function uncounted({
+  message,
+}: FilterFailure): Awaited<ReturnType<typeof countRule>> & Pick<Counted, 'unreadable'> {
+  const unreadable = { code: 'filter_fails', message } as const
+  return { census: NOTHING_COUNTED, formerlyDue: null, archived: null, remarks: [], unreadable }
 }
 
 /** Circles matter once something of the table waits that is due. */

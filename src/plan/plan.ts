@@ -130,6 +130,7 @@ export type Refusal = {
 
 export const REFUSALS = [
   'hold_missing',
+  'filter_fails',
   'below_floor',
   'over_max_rows',
   'over_max_percent',

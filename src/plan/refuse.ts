@@ -25,6 +25,8 @@ export type Judged = {
   readonly boundary: Boundary
   readonly census: Census
   readonly permission: Permission | null
+  /** Why its rows could not be counted; left out if they were. */
+  readonly unreadable?: Refusal
 }
 
 /** Runs without which there is no history to hold a plan against. */
@@ -39,6 +41,7 @@ export function refusalOf(judged: Judged): Refusal | null {
   const limit = tripped(judged)
   return (
     withoutHold(judged) ??
+    judged.unreadable ??
     withoutEvent(judged) ??
     belowFloor(judged) ??
     (limit !== null && !isLifted(judged) ? limit : null) ??

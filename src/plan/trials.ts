@@ -5,6 +5,7 @@ import type { Problem } from '../base/problem.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import { readBoundary } from './boundary.ts'
+import { namingFilter } from './filter-fails.ts'
 import { readInstant } from './make.ts'
 import { planDigest, type Plan, type PlannedRule } from './plan.ts'
 import type { Prepared } from './prepare.ts'
@@ -58,7 +59,7 @@ async function tryAt<DB>(db: Kysely<DB>, fitted: FittedRule, at: string): Promis
   const boundary = await inSnapshot(db, async (trx) =>
     readBoundary(trx, fitted, { kind: 'instant', at }),
   )
-  return tryRule(db, fitted, boundary)
+  return namingFilter(fitted, async () => tryRule(db, fitted, boundary))
 }
 
 export async function isMigrated<DB>(db: Kysely<DB>): Promise<boolean> {

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { PolicyError } from '../../src/base/errors.ts'
 import { inSnapshot } from '../../src/db/transaction.ts'
+import { findConflicts } from '../../src/plan/conflicts.ts'
 import { explainRecord } from '../../src/plan/explain.ts'
 import { readInstant } from '../../src/plan/make.ts'
 import { test, type Bed } from '../support/bed.ts'
@@ -148,4 +149,36 @@ test('a day that is another one tomorrow is refused in a filter on dates, and is
     { code: 'value_moves', at: 'policy.yaml:10:23', message: '"Today" is another date tomorrow' },
   ])
   expect(word.rules).toHaveLength(1)
+})
+
+test('SQL that fails on one row refuses its rule and says where, and the other rules go on', async ({
+  bed,
+}) => {
+  await bed.run(`${SCHEMA};
+    create table crm.visit (id int primary key, at date);
+    insert into crm.visit values (1, '2010-01-01')`)
+  const { rules } = await bed.govern(`${policy(`where_sql: state::int > 0
+    soft_deleted: { column: gone, rows: include }`)}
+  - { id: visit, table: crm.visit, start: at, keep: 10 years, then: purge }
+`)
+
+  const plan = await bed.plan()
+  const result = await bed.enforce({ plan, approval: plan.digest })
+
+  expect(
+    plan.rules.map(({ rule, refusal, counts: { due } }) => [rule, refusal?.code, due]),
+  ).toEqual([
+    ['customer', 'filter_fails', 0],
+    ['visit', undefined, 1],
+  ])
+  expect(plan.rules[0]?.refusal?.message).toMatch(
+    /^where_sql of rule customer fails on a row of crm\.customer \(SQLSTATE 22P02\).*compare as text/,
+  )
+  expect(result).toMatchObject({ outcome: 'refused', rules: [{ rule: 'visit', rows: 1 }] })
+  const conflicts = inSnapshot(bed.connection.db, async (trx) =>
+    findConflicts(trx, rules, { kind: 'instant', at: plan.createdAt }),
+  )
+  await expect(conflicts).rejects.toMatchObject({
+    problems: [{ code: 'sql_fails', at: expect.stringMatching(/:\d+:\d+$/) }],
+  })
 })
