@@ -34,6 +34,14 @@ test('a right that is missing says where rights come from', () => {
   expect(text).toContain('retentiond grants')
 })
 
+test('missing rights are named one by one, and where all of them are printed is said once', () => {
+  const problem = { code: 'privilege_missing', at: 'p.yaml:1:1', path: '', message: 'may not' }
+  const { text } = renderFailure(new PolicyError([problem, problem]))
+
+  expect(text.match(/retentiond grants/g)).toHaveLength(1)
+  expect(text).toMatch(/\n2 problems; nothing was done\n$/)
+})
+
 test('an error that nobody foresaw is told by name and place, and asks for a report', () => {
   const { text, exit } = renderFailure(new TypeError(CANARY))
 

@@ -11,6 +11,7 @@ const SCHEMA = `
   );
   create table crm.contract (id bigint primary key, customer_id bigint references crm.customer, ended_on date);
   create table crm.note (customer_id bigint, written_on date, body text);
+  create table crm.diary (id bigint primary key);
   create view crm.everybody as select * from crm.customer;
   create function crm.shout(name text, secret text, state text) returns boolean language plpgsql as $$
   begin
@@ -199,6 +200,16 @@ test.for([
     expect(ended.err).not.toContain('secret-word')
   },
 )
+
+test('whoever asks about a row whose key the role may not read gets the grant to run', async () => {
+  await site.govern(HEAD + RULE)
+
+  const { status, out, err } = await site.run(['explain', 'crm.diary', '1'])
+
+  expect({ status, out }).toEqual({ status: 78, out: '' })
+  expect(err).toContain('may not read the key of crm.diary')
+  expect(err).toContain('grant select (id) on crm.diary to ')
+})
 
 test('a server that refuses is named by host and port', async () => {
   const url = new URL(site.env['RETENTIOND_DATABASE_URL'] ?? '')

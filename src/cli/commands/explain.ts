@@ -4,6 +4,7 @@ import { printTable } from '../../base/names.ts'
 import { didYouMean } from '../../base/nearest.ts'
 import { columnOf, rowKey, type Table } from '../../catalog/catalog.ts'
 import { inspectCatalog } from '../../catalog/inspect.ts'
+import { grantFor, isMet, type Need } from '../../catalog/needs.ts'
 import type { Db } from '../../db/connect.ts'
 import type { KeyColumn } from '../../db/governed.ts'
 import { checkMigrated } from '../../db/migrate.ts'
@@ -66,6 +67,7 @@ async function explainNow(
   const { rules, catalog } = await prepare(db, set, await pseudonymKey(context))
   const table = await findTable(db, name)
   const key = keyOf(table, values)
+  requireKey(table, key, catalog.database.role)
   const approved = await approvalsToRead(db)
   const policyDigest = set.digest
   const counted =
@@ -82,6 +84,16 @@ async function explainNow(
       cause: error,
       remedy: `give ${key.map((column) => `${column.name} (${column.type.name})`).join(', ')}`,
     })
+  })
+}
+
+/** No rule needs the key of a table whose rows only refer to others. */
+function requireKey(table: Table, key: readonly KeyColumn[], role: string): void {
+  const columns = key.map((column) => column.name)
+  const need: Need = { table, right: 'select', columns, why: 'to find the row' }
+  if (isMet(need)) return
+  throw new ConfigError(`role ${role} may not read the key of ${printTable(table)}`, {
+    remedy: grantFor(need, role),
   })
 }
 
