@@ -69,6 +69,7 @@ export type FindingCode =
   | 'TOTALS'
   | 'EVIDENCE'
   | 'EVIDENCE-MISSING'
+  | 'RESURRECTED'
   | 'TRUNCATED'
   | 'ROOT'
   | 'KEY'
@@ -80,7 +81,7 @@ export type Finding = { readonly code: FindingCode; readonly seq: number; readon
 
 /** Something worth knowing that proves nothing: clocks apart, a run cut short. */
 export type Remark = {
-  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'UNREAD' | 'EXTENSION' | 'QUORUM'
+  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'UNREAD' | 'EXTENSION' | 'QUORUM' | 'SAMPLED'
   readonly seq: number
   readonly message: string
 }

@@ -151,6 +151,20 @@ test('J-T44: a row is proved by its key in any spelling that its columns read', 
   await writeFile(`${at('out')}/entries.jsonl`, entries.replace('"rows":3', '"rows":2'))
   expect(await certify('x.html', ...anchored, ...days)).toMatchObject({ status: 1 })
 
+  // A row that is there although its deletion was journalled is looked for where it can be.
+  const deep = ['journal', 'verify', '--deep', '--anchor', at('anchor.txt')]
+  const clean = await runInside(deep, env)
+  expect(clean).toMatchObject({ status: 0, err: '' })
+  expect(clean.out).toMatch(/SAMPLED: rows that are there \(0 of site.visit\)/)
+  await site.sql(`insert into site.visit values (9, now(), 'x', now()),
+    (4, '2015-03-04T03:06:07.5+00', E'Zoë "o''k" \\u001f4', '2015-03-04')`)
+  const risen = await runInside(deep, env)
+  expect(risen).toMatchObject({ status: 1 })
+  expect(risen.out).toMatch(/finding +entry \d+: RESURRECTED: a row of site.visit/)
+  // Who may not read the table looks for nothing there, and finds the journal sound.
+  const blind = { ...site.auditor, RETENTIOND_EVIDENCE_KEY_FILE: at('evidence.key') }
+  expect(await runInside(deep, blind)).toMatchObject({ status: 0 })
+
   // Without the key nobody can prove anything, and the journal verifies as before.
   const destroy = ['journal', 'destroy-evidence-key', 'ek-2026', '--file', at('evidence.key')]
   expect(await runInside(destroy, env)).toMatchObject({ status: 0 })

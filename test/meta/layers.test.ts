@@ -77,6 +77,7 @@ const PURE: Readonly<Record<string, readonly string[]>> = {
     'proof.ts',
     'prove.ts',
     'render.ts',
+    'resurrected.ts',
     'render-proof.ts',
     'shape.ts',
     'signature.ts',

@@ -1,20 +1,25 @@
 /** `journal verify`: the journal from its bytes, against what was kept elsewhere. */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { ConfigError } from '../../base/errors.ts'
+import { aliveKeys } from '../../catalog/alive-keys.ts'
+import type { Db } from '../../db/connect.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { readAnchors } from '../../journal/anchors.ts'
+import type { EvidenceKey } from '../../journal/evidence.ts'
 import { parseCheckpoint } from '../../journal/checkpoint.ts'
 import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
 import { parseNote, parseVerifierKey, type VerifierKey } from '../../journal/note.ts'
 import { openExport } from '../../journal/read-export.ts'
-import { journalReader } from '../../journal/read.ts'
+import { entriesBackwards, journalReader, readTokens } from '../../journal/read.ts'
+import { findResurrected } from '../../journal/resurrected.ts'
 import { renderReport, renderReportJson } from '../../journal/render.ts'
 import { verifyExport } from '../../journal/verify-export.ts'
 import { verifyHeads, type HeadsOptions, type KeptNote } from '../../journal/verify-heads.ts'
-import { exitOf, type VerifyReport } from '../../journal/verify.ts'
+import { exitOf, withFindings, type VerifyReport } from '../../journal/verify.ts'
+import { readTable } from '../../policy/name.ts'
 import { required } from '../config.ts'
-import { openAt, type CliContext } from '../context.ts'
+import { evidenceKey, openAt, type CliContext } from '../context.ts'
 import { inconclusive, MalformedError } from '../inconclusive.ts'
 import { readTrust } from '../trust-file.ts'
 
@@ -48,7 +53,11 @@ export function verifyCommand(context: CliContext): Command {
       'entry key as kept elsewhere (default: the one in entry 0)',
       trustKey,
     )
-    .option('--deep', 'compare all tokens with their roots, however many there are', false)
+    .option(
+      '--deep',
+      'compare all tokens with their roots, and look for rows that came back (evidence key)',
+      false,
+    )
     .addOption(
       new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
     )
@@ -58,7 +67,7 @@ export function verifyCommand(context: CliContext): Command {
       const report = await inconclusive(async () => {
         const known = await knownElsewhere(context, options)
         return options.dir === undefined
-          ? verifyAt(url, known)
+          ? verifyAt(url, known, options.deep === true ? await evidenceKey(context) : null)
           : verifyExport(await openExport(options.dir), known)
       })
       context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
@@ -87,7 +96,11 @@ export async function knownElsewhere(context: CliContext, options: Known): Promi
   }
 }
 
-async function verifyAt(url: string, known: HeadsOptions): Promise<VerifyReport> {
+async function verifyAt(
+  url: string,
+  known: HeadsOptions,
+  evidence: EvidenceKey | null,
+): Promise<VerifyReport> {
   await using connection = await openAt(url)
   await checkMigrated(connection.db).catch((error: unknown) => {
     if (!(error instanceof ConfigError)) throw error
@@ -97,7 +110,33 @@ async function verifyAt(url: string, known: HeadsOptions): Promise<VerifyReport>
     })
   })
   // One snapshot: evidence that is pruned meanwhile would look stolen.
-  return await inSnapshot(connection.db, async (trx) => verifyHeads(journalReader(trx), known))
+  const { db } = connection
+  const report = await inSnapshot(db, async (trx) => verifyHeads(journalReader(trx), known))
+  return evidence === null ? report : await lookedFor(db, report, evidence)
+}
+
+/**
+ * The report, and what was found of rows that came back. Rows are read after the batches that are
+ * compared with them: one that a later batch deletes is no finding.
+ */
+async function lookedFor(db: Db, report: VerifyReport, key: EvidenceKey): Promise<VerifyReport> {
+  const alive = async (target: string, most: number) => {
+    const name = readTable(target).value
+    return name === undefined ? null : aliveKeys(db, name, most)
+  }
+  const source = {
+    backwards: () => entriesBackwards(db),
+    tokens: async (seq: number) => readTokens(db, seq),
+  }
+  const { findings, remarks } = await findResurrected(source, [key], report.origin ?? '', alive)
+  return withFindings(
+    {
+      ...report,
+      remarks: [...report.remarks, ...remarks],
+      remarkCount: report.remarkCount + remarks.length,
+    },
+    findings,
+  )
 }
 
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const
