@@ -4,8 +4,8 @@
  * rows would be gone from the application's sight before, and whether or not, an entry says so.
  *
  * Writers are locked out of the partition before it is decided and to the end: no row can come into
- * it between. Readers go on until it goes. Nobody waits long: what is not decided within a moment is
- * left to be swept, and the locks of the drop itself, on the whole table too, come last.
+ * it between. Readers go on until it goes. Nobody waits long: it is given up as soon as somebody does,
+ * and swept; and the locks of the drop itself, on the whole table too, come last.
  */
 import { randomUUID } from 'node:crypto'
 import { sql, type Transaction } from 'kysely'
@@ -33,13 +33,17 @@ import {
 import { proveRows } from './evidence.ts'
 import { proveFloors } from './prove.ts'
 import { proveShape } from './shape.ts'
+import { within } from './stretch.ts'
 
-/**
- * Each wait for a lock, and each statement that decides. Together they stay below a second, which is
- * what an application waits at most, and below deadlock_timeout, so that it is never ended for us.
- */
+/** Each wait for a lock. The application waits for a few of them and of the next, and so below a second. */
 const LOCK_MS = 100
+
+/** How long a statement should decide, and how long it may. After each we look whether anybody waits. */
+const AIM_MS = 100
 const DECIDE_MS = 400
+
+/** Of the first such statement: 4 MiB. */
+const FIRST_PAGES = 512
 
 /** Most keys that are committed to while others wait: some 5 µs each. */
 const MOST_KEYS = 20_000
@@ -87,7 +91,8 @@ async function tryDropping(
     } catch (error) {
       const reason = reasonToSweep(error)
       if (reason === null) throw error
-      const passing = PASSING.has(sqlstateOf(error) ?? '')
+      const passing =
+        error instanceof NotWhole ? error.passing : PASSING.has(sqlstateOf(error) ?? '')
       const again = passing && attempt < MOST_ATTEMPTS
       tools.log.info({ partition, attempt, again, reason }, 'partition not dropped')
       if (!again) return 0
@@ -97,7 +102,15 @@ async function tryDropping(
 }
 
 /** Rolls a drop back, for a reason; never leaves this file. */
-class NotWhole extends Error {}
+class NotWhole extends Error {
+  /** It may be otherwise in a moment. */
+  readonly passing: boolean
+
+  constructor(message: string, passing = false) {
+    super(message)
+    this.passing = passing
+  }
+}
 
 const REASONS: Readonly<Record<string, string>> = {
   [SQLSTATE.lockNotAvailable]: 'another session uses it',
@@ -144,7 +157,7 @@ async function dropPartition(tools: Tools, order: BatchOrder, leaf: Droppable): 
     await tools.onStep('related')
     await proveShape(trx, order)
     await tools.onStep('catalog')
-    const rows = await decideWhole(trx, order, leaf, idle)
+    const rows = await decideWhole({ trx, tools, order }, leaf, idle)
     await tools.onStep('decided')
     await act({ trx, tools, order, trace }, leaf, rows)
     return rows
@@ -159,32 +172,76 @@ async function limit(
   await sql`select set_config(${name}, ${String(ms)}, true)`.execute(trx)
 }
 
-/** Counts the rows of the partition, and makes sure that each of them may go. */
+/**
+ * Counts the rows of the partition, and makes sure that each of them may go. Some pages at a time: as
+ * soon as anybody waits for us, whoever it is and for whatever lock, all of it is given up.
+ */
 async function decideWhole(
-  trx: Transaction<OwnTables>,
-  { fitted, boundary }: BatchOrder,
+  { trx, tools, order }: Omit<Batch, 'trace'>,
   leaf: Droppable,
   idle: Idle,
 ): Promise<number> {
   await limit(trx, 'statement_timeout', DECIDE_MS)
-  const { rows } = await sql<{ rows: string; going: string; same: boolean }>`
+  const size = await sizeOf(trx, order, leaf)
+  let rows = 0
+  let pages = FIRST_PAGES
+  for (let from = 0; from === 0 || from < size;) {
+    const before = from + pages
+    const begunMs = tools.clock.monotonicMs()
+    rows += await countDue(trx, order, leaf, { idle, from, before: before < size ? before : null })
+    const ms = Math.max(1, tools.clock.monotonicMs() - begunMs)
+    from = before
+    pages = Math.max(1, Math.floor(pages * Math.min(2, AIM_MS / ms)))
+  }
+  if (rows === 0) throw new NotWhole('it is empty')
+  return rows
+}
+
+/** Its pages, of which there come no more. By its own oid: another table of its name is another one. */
+async function sizeOf(
+  trx: Transaction<OwnTables>,
+  { fitted: { table } }: BatchOrder,
+  { oid, schema, name }: Droppable,
+): Promise<number> {
+  const { rows } = await sql<{ pages: string }>`
+    select (pg_relation_size(class.oid) / current_setting('block_size')::bigint)::text as pages
+    from pg_class as class
+    join pg_namespace on pg_namespace.oid = relnamespace
+    where class.oid = ${oid}::oid and relname = ${name} and nspname = ${schema}
+      and relispartition and pg_partition_root(class.oid) = ${table.oid}::oid`.execute(trx)
+  const [found] = rows
+  if (found === undefined) throw new NotWhole('it is no partition of the table any more')
+  return Number(found.pages)
+}
+
+type Chunk = { readonly idle: Idle; readonly from: number; readonly before: number | null }
+
+async function countDue(
+  trx: Transaction<OwnTables>,
+  { fitted, boundary }: BatchOrder,
+  leaf: Droppable,
+  { idle, from, before }: Chunk,
+): Promise<number> {
+  const part = only(leaf)
+  const stretch = {
+    part,
+    range: { kind: 'pages', from, before },
+    fits: true,
+    order: 'place',
+  } as const
+  const { rows } = await sql<{ rows: string; going: string; waited: boolean }>`
     select
       count(*)::text as rows,
       count(*) filter (where ${isActionable(viewOf(fitted, boundary), [], idle)})::text as going,
-      -- By its own oid: another table of its name is another table.
       exists (
-        select from pg_class
-        join pg_namespace on pg_namespace.oid = relnamespace
-        where pg_class.oid = ${leaf.oid}::oid and relname = ${leaf.name}
-          and nspname = ${leaf.schema} and relispartition
-          and pg_partition_root(pg_class.oid) = ${fitted.table.oid}::oid
-      ) as same
-    from ${tableId(only(leaf))} as row`.execute(trx)
+        select from pg_locks
+        where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))
+      ) as waited
+    from ${tableId(part)} as row
+    where ${within(stretch, null, fitted)}`.execute(trx)
   const [found] = rows
-  if (found?.same !== true) throw new NotWhole('it is no partition of the table any more')
-  if (found.rows === '0' || found.rows !== found.going) {
-    throw new NotWhole('some of its rows stay, or none is left')
-  }
+  if (found?.waited !== false) throw new NotWhole('somebody waits for it', true)
+  if (found.rows !== found.going) throw new NotWhole('some of its rows stay')
   return Number(found.rows)
 }
 

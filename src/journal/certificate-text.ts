@@ -138,7 +138,8 @@ const EN: CertificateText = {
   },
   method: 'Method, and what remains',
   methods: {
-    purge: 'Deleted: logical deletion by SQL DELETE, committed together with its journal entry.',
+    purge:
+      'Deleted: logical deletion by SQL DELETE, or by DROP of a partition that held nothing else, committed together with its journal entry.',
     anonymise:
       'Anonymised: the columns named above were overwritten by SQL UPDATE and read again in the same transaction. Whether what is left still points to a person is for the controller to judge.',
     block:
@@ -269,7 +270,8 @@ const FR: CertificateText = {
   },
   method: 'Procédé, et ce qui subsiste',
   methods: {
-    purge: 'Supprimées : suppression logique par SQL DELETE, validée avec son écriture au journal.',
+    purge:
+      'Supprimées : suppression logique par SQL DELETE, ou par DROP d’une partition qui ne contenait rien d’autre, validée avec son écriture au journal.',
     anonymise:
       'Anonymisées : les colonnes nommées ci-dessus ont été écrasées par SQL UPDATE puis relues dans la même transaction. Il appartient au responsable du traitement de juger si ce qui reste désigne encore une personne.',
     block:

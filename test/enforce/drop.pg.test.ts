@@ -2,6 +2,7 @@
 import { CompiledQuery } from 'kysely'
 import { expect } from 'vitest'
 import type { BatchStep } from '../../src/enforce/batch.ts'
+import { silentLog, type LogFields } from '../../src/base/log.ts'
 import { connect } from '../../src/db/connect.ts'
 import { sqlstateOf } from '../../src/db/sqlstate.ts'
 import { parseEntry } from '../../src/journal/entry.ts'
@@ -113,13 +114,15 @@ function once(at: BatchStep, act: () => Promise<void>) {
   }
 }
 
-test.for<[BatchStep, readonly boolean[], string]>([
+test.for<[BatchStep, readonly boolean[], string, string | undefined]>([
+  // Seen as soon as some rows are decided, and then nothing more is.
+  ['catalog', [true, false], 'site.event_01', 'somebody waits for it'],
   // The run does not wait for whoever waits for it: the partition is left, with the row.
-  ['decided', [true, false], 'site.event_01'],
-  ['acted', [true, true], 'site.event_rest'],
+  ['decided', [true, false], 'site.event_01', 'another session uses it'],
+  ['acted', [true, true], 'site.event_rest', undefined],
 ])(
   'no row comes into a partition between its decision and its end: one that comes at %s waits, and is kept',
-  async ([step, waits, stands], { bed }) => {
+  async ([step, waits, stands, why], { bed }) => {
     await openEvents(bed)
     await bed.govern(policy())
     const { superuserUrl, superuser } = bed.database
@@ -127,8 +130,13 @@ test.for<[BatchStep, readonly boolean[], string]>([
     await using reader = await openSession(superuserUrl, superuser)
     const outcomes: Outcome[] = []
     const waited: boolean[] = []
+    const reasons: unknown[] = []
+    const info = ({ reason, partition }: LogFields): void => {
+      if (partition === 'site.event_01') reasons.push(reason)
+    }
 
     await bed.enforce({
+      log: { ...silentLog, info },
       onStep: once(step, async () => {
         bed.forget('site.event', -1)
         await writer.send("insert into site.event values (500, '2020-01-20', 'order')", (outcome) =>
@@ -142,6 +150,7 @@ test.for<[BatchStep, readonly boolean[], string]>([
     await reader.drain()
 
     expect(waited).toEqual(waits)
+    expect(reasons[0]).toBe(why)
     expect(outcomes).toMatchObject([{ rows: 1, sqlstate: null }])
     expect(
       await bed.rows('select tableoid::regclass::text as at from site.event where id = 500'),
