@@ -216,6 +216,7 @@ rules:
   expect(walked.rules[0]?.walk).toEqual({
     kind: 'key',
     why: 'the role lacks rights on site.event_2 that other walks need: see retentiond grants',
+    drops: null,
   })
   expect(late).toMatchObject({ outcome: 'done', rules: [{ rows: 1000, left: 0 }] })
 })
