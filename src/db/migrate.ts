@@ -25,6 +25,9 @@ export type MigrateOptions = {
   /** Holds the numbered .sql files. */
   readonly folder: string
   readonly roles: Roles
+  /** Done in the same transaction, before the schema is looked for and after it is there. */
+  readonly before?: (trx: Transaction<OwnTables>) => Promise<void>
+  readonly after?: (trx: Transaction<OwnTables>) => Promise<void>
 }
 
 type MigrationFile = { readonly name: string; readonly text: string; readonly sha256: string }
@@ -35,17 +38,20 @@ type MigrationFile = { readonly name: string; readonly text: string; readonly sh
  */
 export async function migrate(
   db: Kysely<OwnTables>,
-  { folder, roles }: MigrateOptions,
+  { folder, roles, before, after }: MigrateOptions,
 ): Promise<readonly string[]> {
   const files = await readMigrations(folder)
   try {
     return await inTransaction(db, async (trx) => {
       await beUnhurried(trx)
       await lockMigrations(trx)
+      await before?.(trx)
       await requirePrepared(trx, roles)
       await createSchema(trx, roles)
       await requireUnedited(trx, files)
-      return applyPending(trx, files)
+      const applied = await applyPending(trx, files)
+      await after?.(trx)
+      return applied
     })
   } catch (error) {
     throw classify(error)

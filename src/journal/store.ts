@@ -16,7 +16,13 @@ import {
 import type { OwnTables } from '../db/schema.ts'
 import { atEnd } from '../db/transaction.ts'
 import { SQLSTATE, sqlstateOf } from '../db/sqlstate.ts'
-import { encodeEntry, type DatabasePosition, type EntryDraft, type Position } from './entry.ts'
+import {
+  encodeEntry,
+  type DatabasePosition,
+  type EntryDraft,
+  type Position,
+  type Previous,
+} from './entry.ts'
 import { NO_ENTRY, type Hash } from './merkle.ts'
 import type { Signer } from './signature.ts'
 
@@ -36,6 +42,8 @@ export type OpenLogOptions = {
   readonly product: string
   /** The role that owns the schema: nobody else may open a journal. */
   readonly owner: string
+  /** The journal that this one takes the place of. */
+  readonly previous?: Previous
 }
 
 export type LockedHead = DatabasePosition & {
@@ -101,10 +109,9 @@ export async function openLog(
   const origin = `${options.origin}/${log}`
   const position = await firstPosition(trx, clock)
   const entryKey = signer.vkey(origin)
-  const body = encodeEntry(
-    { type: 'genesis', origin, log, product: options.product, entryKey },
-    position,
-  )
+  const { product, previous } = options
+  const before = previous === undefined ? {} : { previous }
+  const body = encodeEntry({ type: 'genesis', origin, log, product, entryKey, ...before }, position)
   try {
     await sql`select retentiond.open_log(${origin}, ${body}, ${signer.sign(origin, body)})`.execute(
       trx,

@@ -9,14 +9,8 @@ import { fileSink } from '../../src/anchor/file-sink.ts'
 import { requireRemembered, readRemembered } from '../../src/anchor/guard.ts'
 import { acknowledge, recoverFrom } from '../../src/anchor/recover.ts'
 import { readState, writeState } from '../../src/anchor/state-file.ts'
-import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
-import { connect } from '../../src/db/connect.ts'
 import { inTransaction } from '../../src/db/transaction.ts'
-import { approvals } from '../../src/enforce/standing.ts'
-import { enforceNow } from '../../src/enforce/requests.ts'
-import { liftHolds, liftMissing, placeHold } from '../../src/hold/hold.ts'
-import { missingHolds } from '../../src/hold/missing.ts'
 import { encodeEntry, parseEntry } from '../../src/journal/entry.ts'
 import { openMemory } from '../../src/journal/memory.ts'
 import { treeHead } from '../../src/journal/nodes.ts'
@@ -25,7 +19,6 @@ import { appendEntry, lockHead } from '../../src/journal/store.ts'
 import { verify } from '../../src/journal/verify.ts'
 import { openJournalBench, type JournalBench } from '../journal/bench.ts'
 import { fixedClock, policy, runStart, testSigner } from '../journal/builders.ts'
-import { openBed, type Bed } from '../support/bed.ts'
 import { putBack, takeBackup } from '../support/restore.ts'
 import { checkpointSigner, temporaryFolder } from './journal.ts'
 
@@ -71,6 +64,21 @@ test('J-T31: a journal that is shorter than the state file or a sink remembers s
   // Without the state file the sink remembers it, and refuses.
   await rm(stateFile)
   await expect(requireRemembered(guarded)).rejects.toThrow('sink worm remembers')
+})
+
+test('J-T32: a recovery to a point in time is told from a copy by its timeline', async () => {
+  await using bench = await openJournalBench()
+  const { guarded, stateFile, sign } = await anchoredBench(bench)
+  // As a server after a recovery sees it: the newest entry is of a timeline that is not its own.
+  await writtenElsewhere(bench, { tli: '0000000A' })
+  const { size, root, origin } = await sign()
+  await writtenElsewhere(bench, { tli: '0000000A' })
+  await writeState(stateFile, { origin, size: size + 7, root })
+
+  await expect(requireRemembered(guarded)).rejects.toMatchObject({
+    code: 'ROLLED_BACK',
+    message: expect.stringContaining('on timeline 00000001 after 0000000A: a recovery'),
+  })
 })
 
 test('J-T33: what an archive has is appended byte for byte, and old heads still hold', async () => {
@@ -162,11 +170,14 @@ test('J-T35: a journal that an old daemon went on with after a restore is a fork
 })
 
 /** Appends an entry that says it was written elsewhere, as those of a dump do. */
-async function writtenElsewhere(bench: JournalBench): Promise<void> {
+async function writtenElsewhere(
+  bench: JournalBench,
+  where: { readonly sysid?: string; readonly tli?: string },
+): Promise<void> {
   await inTransaction(bench.db, async (trx) => {
-    const { origin, size, last_hash: prev, time, lsn, xid } = await lockHead(trx)
+    const { origin, size, last_hash: prev, time, ...here } = await lockHead(trx)
     const clock = fixedClock.now().toISOString()
-    const db = { sysid: '1234567890', tli: '00000001', lsn, xid }
+    const db = { sysid: here.sysid, tli: here.tli, lsn: here.lsn, xid: here.xid, ...where }
     const body = encodeEntry({ type: 'heartbeat' }, { seq: Number(size), prev, time, clock, db })
     await sql`select retentiond.append(${size}::bigint, ${prev}::bytea, ${time}::timestamptz,
       ${body}::bytea, ${testSigner.sign(origin, body)}::bytea)`.execute(trx)
@@ -176,7 +187,7 @@ async function writtenElsewhere(bench: JournalBench): Promise<void> {
 test('J-T36: a journal that was moved to another cluster waits for a person to say so', async () => {
   await using bench = await openJournalBench()
   const { guarded, tools } = await anchoredBench(bench)
-  await writtenElsewhere(bench)
+  await writtenElsewhere(bench, { sysid: '1234567890' })
 
   await expect(requireRemembered(guarded)).rejects.toMatchObject({ code: 'OTHER_CLUSTER', exit: 5 })
   await requireRemembered({ ...guarded, acknowledged: 'cluster' })
@@ -299,96 +310,4 @@ test('a database that is put back while a process runs is found before its next 
   await another()
   await bench.append(policy)
   await expect(another()).resolves.toMatchObject({ seq: 4 })
-})
-
-const SITE = `
-version: 1
-policy: site
-owner: DPO
-timezone: UTC
-defaults: { mode: enforce, limits: { max_rows: 1000, max_percent: 100 }, pace: { share: 100 } }
-rules:
-  - { id: connection, table: site.connection, start: at, keep: 1 year, then: purge }
-  - { id: visit, table: site.visit, start: at, keep: 1 year, then: purge }
-`
-
-async function enforceApproved(bed: Bed) {
-  const governed = await bed.govern(SITE)
-  return enforceNow(
-    {
-      ...governed,
-      db: bed.connection.db,
-      clock: systemClock,
-      log: silentLog,
-      signer: bed.signer,
-      trigger: 'schedule',
-      acceptClock: false,
-      connections: 1,
-      holder: 'test',
-      signal: new AbortController().signal,
-    },
-    await approvals(bed.connection.db),
-  )
-}
-
-test('C10: after a restore what was destroyed is destroyed again, and a lost hold keeps its rule from acting', async () => {
-  const tables = ['site.connection', 'site.visit']
-  await using bed = await openBed()
-  await bed.run(`
-    create schema site;
-    create table site.connection (id int primary key, at date);
-    create table site.visit (id int primary key, at date);
-    insert into site.connection select n, '2015-01-01' from generate_series(1, 4) as n;
-    insert into site.visit select n, '2015-01-01' from generate_series(1, 4) as n`)
-  const { rules } = await bed.govern(SITE)
-  const { db } = bed.connection
-  const folder = await temporaryFolder()
-  const sink = fileSink({ name: 'worm', required: true, folder, evidence: true })
-  const tools = { db, signer: bed.signer, checkpoints: checkpointSigner, clock: systemClock }
-  const sinks = [sink]
-  const anchoring = openAnchoring({ ...tools, log: silentLog, sinks, quorum: 1, maxLagMs: 1e12 })
-  const checkpointer = openAnchored(tools, anchoring, () => {})
-  const plan = await bed.plan()
-  await bed.enforce({ plan, checkpointer })
-  expect(await bed.rows('select from site.connection')).toEqual([])
-  // The backup is of before the run and the hold, but knows the approval.
-  await bed.run(
-    "insert into site.connection values (5, '2015-01-01'); insert into site.visit values (5, '2015-01-01')",
-  )
-  await bed.watch()
-  await takeBackup(async (statement) => bed.run(statement), tables)
-  await using keeper = connect(bed.database.urlOf(bed.roles.keeper))
-  const desk = { db: keeper.db, signer: bed.signer, clock: systemClock }
-  const scope = { kind: 'rule', rule: 'visit' } as const
-  const [lost] = await placeHold(desk, { caseReference: 'CASE-1', scope, until: null, rules })
-  await enforceApproved(bed)
-  await checkpointer.sign()
-  expect(await bed.rows('select id from site.connection')).toEqual([])
-  await putBack(async (statement) => bed.run(statement), tables)
-
-  const archive = await openArchive(folder)
-  const recovered = await recoverFrom(tools, archive, [])
-  expect(recovered.entries).toBeGreaterThan(3)
-  await bed.watch()
-  expect(await missingHolds(db)).toMatchObject([{ hold: lost, scope: 'rule', target: 'visit' }])
-
-  const again = await enforceApproved(bed)
-  expect(again).toMatchObject({ outcome: 'refused', exit: 3 })
-  expect(again.refused).toMatchObject([{ rule: 'visit', code: 'hold_missing' }])
-  expect(await bed.rows('select id from site.connection')).toEqual([])
-  expect(await bed.rows('select id from site.visit')).toEqual([{ id: 5 }])
-
-  // A person places it again, and says that the lost number is over.
-  await placeHold(desk, { caseReference: 'CASE-1', scope, until: null, rules })
-  await expect(liftMissing(desk, await missingHolds(keeper.db), '99')).rejects.toMatchObject({
-    code: 'REFUSED',
-  })
-  for (const { hold } of await missingHolds(keeper.db)) {
-    await liftMissing(desk, await missingHolds(keeper.db), String(hold))
-  }
-  expect(await enforceApproved(bed)).toMatchObject({ outcome: 'done', refused: [] })
-  expect(await bed.rows('select id from site.visit')).toEqual([{ id: 5 }])
-  await liftHolds(desk, 'CASE-1')
-  await enforceApproved(bed)
-  expect(await bed.rows('select id from site.visit')).toEqual([])
 })

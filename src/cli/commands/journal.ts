@@ -13,6 +13,7 @@ import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { exportCommand } from './journal-export.ts'
 import { certificateCommand } from './journal-certificate.ts'
 import { recoverCommand } from './journal-recover.ts'
+import { succeedCommand } from './journal-succeed.ts'
 import { rotateCommand } from './journal-rotate.ts'
 import { checkpointCommand, statusCommand } from './journal-checkpoint.ts'
 import { proveCommand, verifyProofCommand } from './journal-proof.ts'
@@ -31,6 +32,7 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(certificateCommand(context))
     .addCommand(recoverCommand(context))
     .addCommand(rotateCommand(context))
+    .addCommand(succeedCommand(context))
     .addCommand(proveCommand(context))
     .addCommand(verifyProofCommand(context))
     .addCommand(pruneCommand(context))

@@ -22,7 +22,7 @@ import { loadConfigured, openConnection, pseudonymKey, type CliContext } from '.
 import { PRODUCT } from '../product.ts'
 
 /** Beside src/ in a checkout, beside dist/ in the image. */
-const MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url))
+export const MIGRATIONS = fileURLToPath(new URL('../../../migrations', import.meta.url))
 
 /** `keygen`: the keys of the journal. */
 export function keygenCommand(context: CliContext): Command {
