@@ -232,11 +232,16 @@ function verified({ certificate, text }: Page): Html {
   </section>`
 }
 
-function limits({ text }: Page): Html {
+function limits({ certificate, text }: Page): Html {
+  const lines = [
+    ...certificate.restoredAt.map((time) => text.restored(time.slice(0, 10))),
+    ...(certificate.scope.kind === 'record' ? [text.restoreUnseen] : []),
+    ...text.limitList,
+  ]
   return html`<section>
     <h2>${text.limits}</h2>
     <ul>
-      ${text.limitList.map((line) => html`<li>${line}</li>`)}
+      ${lines.map((line) => html`<li>${dated(line)}</li>`)}
     </ul>
   </section>`
 }

@@ -31,6 +31,7 @@ export function certificateJson(certificate: Certificate): Readonly<Record<strin
       started_at: startedAt,
       ended_at: endedAt,
     })),
+    restored_at: certificate.restoredAt,
     checkpoint: certificate.checkpoint,
     entries: entries.map(({ seq, body, sig, path }) => ({
       seq,

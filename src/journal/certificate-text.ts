@@ -53,6 +53,8 @@ export type CertificateText = {
   readonly evidence: Readonly<Record<'rows' | 'count' | 'both', string>>
   readonly limits: string
   readonly limitList: readonly string[]
+  readonly restored: (on: string) => string
+  readonly restoreUnseen: string
   readonly signatures: string
   readonly sign: readonly [string, string]
   readonly signFields: string
@@ -173,6 +175,10 @@ const EN: CertificateText = {
     'It states what the program did and was told. Whether the rule is right is not its subject.',
     'Times are those of the database server.',
   ],
+  restored: (on) =>
+    `A backup from before some of this was restored; the journal says so on ${on}. Rows named here were there again until a later run, which has entries of its own.`,
+  restoreUnseen:
+    'It does not see whether a backup from before the deletion was restored since; the journal does.',
   signatures: 'Signatures',
   sign: ['For the controller', 'Checked by'],
   signFields: 'Name, place, date, signature',
@@ -305,6 +311,10 @@ const FR: CertificateText = {
     'Il constate ce que le programme a fait et reçu comme consigne. La justesse de la règle n’est pas son objet.',
     'Les heures sont celles du serveur de base de données.',
   ],
+  restored: (on) =>
+    `Une sauvegarde antérieure à une partie de ceci a été restaurée ; le journal le dit le ${on}. Des lignes nommées ici étaient de nouveau présentes jusqu’à une exécution ultérieure, qui a ses propres écritures.`,
+  restoreUnseen:
+    'Il ne voit pas si une sauvegarde antérieure à la suppression a été restaurée depuis ; le journal, si.',
   signatures: 'Signatures',
   sign: ['Pour le responsable du traitement', 'Contrôlé par'],
   signFields: 'Nom, lieu, date, signature',

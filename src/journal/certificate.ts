@@ -66,6 +66,8 @@ export type Certificate = Stated & {
   readonly databases: readonly string[]
   readonly lines: readonly CertifiedLine[]
   readonly runs: readonly CertifiedRun[]
+  /** When the database was restored to a state before some of this: its rows were there again. */
+  readonly restoredAt: readonly string[]
   readonly verdict: Verdict | 'proved'
   readonly head: TreeHead
   readonly anchors: AnchorReport | null
@@ -90,6 +92,9 @@ export type Gathered = {
   readonly databases: Set<string>
   readonly lines: Map<string, CertifiedLine>
   readonly runs: Map<string, CertifiedRun>
+  /** Restores: to how many entries, and when that was noticed. */
+  readonly restores: { readonly size: number; readonly time: string }[]
+  lastBatch: number
   /** The entries that state what is certified: beginning and end of a run, or the last of a period. */
   readonly stating: StoredEntry[]
 }
@@ -106,6 +111,8 @@ export function gatheringOf(scope: Scope): Gathered {
     databases: new Set(),
     lines: new Map(),
     runs: new Map(),
+    restores: [],
+    lastBatch: -1,
     stating: [],
   }
 }
@@ -140,9 +147,11 @@ function gather(gathered: Gathered, stored: StoredEntry, entry: Entry): void {
     if (key !== null) gathered.checkpointKeys.push(key)
   }
   if (entry.type === 'policy') gathered.policies.set(entry.seq, entry)
+  if (entry.type === 'recovered') gathered.restores.push({ size: entry.size, time: entry.time })
   if (!isIn(gathered.scope, entry)) return
   if (entry.type === 'batch') {
     gathered.databases.add(entry.db.sysid)
+    gathered.lastBatch = entry.seq
     addBatch(gathered, entry)
   }
   if (entry.type === 'run') addRun(gathered, entry)
@@ -244,6 +253,9 @@ export async function certify(
     databases: [...gathered.databases],
     lines: [...gathered.lines.values()],
     runs: [...gathered.runs.values()],
+    restoredAt: gathered.restores.flatMap(({ size, time }) =>
+      size <= gathered.lastBatch ? [time] : [],
+    ),
     checkpoint: covering?.note ?? null,
     entries,
   }
@@ -267,6 +279,7 @@ export function certifyRecord(
     databases: [batch.db.sysid],
     lines: lines.slice(0, 1).map((line) => ({ ...line, rows: 1 })),
     runs: [],
+    restoredAt: [],
     verdict: 'proved',
     head,
     anchors: null,

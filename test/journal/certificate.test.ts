@@ -26,6 +26,7 @@ import {
   ORIGIN,
   OTHER_PEM,
   policy,
+  positionOf,
   readerOf,
   RUN,
   runEnd,
@@ -64,10 +65,11 @@ const ENTRIES = journalOf(DRAFTS)
 const NOTE = LOG === null ? '' : signCheckpoint(LOG, ORIGIN, headOf(ENTRIES))
 const RULES = new Map([[policy.sha256, '{"id":"site-connection","where":"a < b"}']])
 
-async function certified(scope: Scope): Promise<Certificate> {
+async function certified(scope: Scope, more: readonly EntryDraft[] = []): Promise<Certificate> {
+  const entries = more.length === 0 ? ENTRIES : journalOf([...DRAFTS, ...more])
   const seen = gatheringOf(scope)
   const anchors = [{ name: 'kept', note: NOTE }]
-  const report = await verifyHeads(gathering(readerOf(ENTRIES), seen), {
+  const report = await verifyHeads(gathering(readerOf(entries), seen), {
     trustKey: null,
     expected: null,
     anchors,
@@ -107,6 +109,19 @@ test('a certificate of a period states every run of its days, and says so if the
   expect(all.runs.map((each) => each.run)).toEqual([RUN, OTHER_RUN])
   expect(none).toMatchObject({ lines: [], runs: [], entries: [] })
   expect(renderCertificate(none, 'en')).toContain('Nothing was deleted, anonymised or blocked.')
+})
+
+test('a certificate says that what it states came back with a restored backup', async () => {
+  const { sysid, tli, lsn } = positionOf().db
+  const restored = (size: number): EntryDraft => {
+    return { type: 'recovered', why: 'archive', size, entries: 9 - size, was: { sysid, tli, lsn } }
+  }
+  const before = await certified({ kind: 'run', run: RUN }, [restored(5)])
+  const after = await certified({ kind: 'run', run: RUN }, [restored(6)])
+
+  expect(before.restoredAt).toEqual(['2026-11-22T12:00:09.000000Z'])
+  expect(renderCertificate(before, 'en')).toContain('were there again until a later run')
+  expect(after.restoredAt).toEqual([])
 })
 
 test('what a certificate states is signed: its entries lead to the root of its checkpoint', async () => {
