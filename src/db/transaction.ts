@@ -50,7 +50,7 @@ export async function inTransaction<DB, T>(
   db: Kysely<DB>,
   work: (trx: Transaction<DB>) => Promise<T>,
 ): Promise<T> {
-  return within(db.transaction(), TIMEOUTS, work)
+  return within(writing(db), TIMEOUTS, work)
 }
 
 /** As `inTransaction`, on one snapshot and without the right to write: for a census and a report. */
@@ -67,7 +67,7 @@ export async function inUpkeep<DB, T>(
   db: Kysely<DB>,
   work: (trx: Transaction<DB>) => Promise<T>,
 ): Promise<T> {
-  return within(db.transaction(), TENDING, work)
+  return within(writing(db), TENDING, work)
 }
 
 /** Runs `work` in a transaction that is never committed, and returns what it found. */
@@ -78,7 +78,7 @@ export async function inTrial<DB, T>(
   const found: T[] = []
   const over = new Error('the trial is over')
   try {
-    await within(db.transaction(), TRYING, async (trx) => {
+    await within(writing(db), TRYING, async (trx) => {
       found.push(await work(trx))
       throw over
     })
@@ -86,6 +86,14 @@ export async function inTrial<DB, T>(
     if (error !== over) throw error
   }
   return found[0] as T
+}
+
+/**
+ * Whatever the default of the server, the database or the role: what is decided after a lock has to be
+ * decided on a snapshot that is newer than the lock.
+ */
+function writing<DB>(db: Kysely<DB>): TransactionBuilder<DB> {
+  return db.transaction().setIsolationLevel('read committed')
 }
 
 async function within<DB, T>(

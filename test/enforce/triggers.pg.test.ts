@@ -128,7 +128,8 @@ test('an audit trigger is named in the plan with the table to which it copies, a
       code: 'trigger_fires',
       message:
         'trigger hook of crm.customer fires: before update, for each row, it calls crm.hook(), which may write elsewhere: insert into crm.history',
-      remedy: 'old values may stay where it writes: look there, and give that table a rule',
+      remedy:
+        'old values may stay where it writes: look there, and give that table a rule; unless the function is security definer, the role of the program needs the right to write there',
     },
   ])
   expect(renderPlan(plan)).toContain('note: trigger hook of crm.customer fires')
