@@ -1,5 +1,5 @@
 /** What was measured, as ratios to the reference of the same run: on a shared machine only those mean something. */
-import { cpus, totalmem } from 'node:os'
+import { cpus, loadavg, totalmem } from 'node:os'
 
 export type Measured = {
   /** What was done, on what: measurements of one scene are compared. */
@@ -16,23 +16,30 @@ export type Results = {
   readonly node: string
   readonly cores: number
   readonly memoryGb: number
+  /** Processes that were ready to run, over the last minutes: more than cores means a busy machine. */
+  readonly load: number
   readonly measured: readonly Measured[]
   readonly latencies: readonly {
     readonly what: string
     readonly p50: number
     readonly p99: number
   }[]
+  readonly peaks: readonly Peaks[]
 }
+
+/** Resident memory of a process at most. */
+export type Peaks = { readonly what: string; readonly mib: number }
 
 export function surroundings(
   postgres: string,
-): Pick<Results, 'at' | 'postgres' | 'node' | 'cores' | 'memoryGb'> {
+): Pick<Results, 'at' | 'postgres' | 'node' | 'cores' | 'memoryGb' | 'load'> {
   return {
     at: new Date().toISOString().slice(0, 10),
     postgres,
     node: process.versions.node,
     cores: cpus().length,
     memoryGb: Math.round(totalmem() / 2 ** 30),
+    load: loadavg()[1] ?? 0,
   }
 }
 
@@ -42,7 +49,7 @@ export function rate({ rows, ms }: Measured): number {
 }
 
 /** The tables of docs/performance.md, one for each scene; the first way of a scene is its reference. */
-export function renderTables({ measured, latencies }: Results): string {
+export function renderTables({ measured, latencies, peaks }: Results): string {
   const scenes = Map.groupBy(measured, ({ scene }) => scene)
   const tables = [...scenes].map(([scene, ways]) => {
     const [reference] = ways
@@ -67,5 +74,11 @@ export function renderTables({ measured, latencies }: Results): string {
             ...oltp,
           ].join('\n'),
         ]
+  const memory = peaks.map(({ what, mib }) => `| ${what} | ${mib} |`)
+  if (memory.length > 0) {
+    tables.push(
+      ['**Memory**', '', '| process | MiB resident at most |', '|---|---|', ...memory].join('\n'),
+    )
+  }
   return `${[...tables, ...load].join('\n\n')}\n`
 }

@@ -8,8 +8,9 @@ import type { Client } from 'pg'
 import { makeOrders, startLoad } from './oltp.ts'
 import { enforce, type Ours } from './ours.ts'
 import * as peers from './peers.ts'
+import { measureMemory } from './memory.ts'
 import { openPlace, type Place } from './place.ts'
-import { renderTables, surroundings, type Measured, type Results } from './report.ts'
+import { renderTables, surroundings, type Measured, type Peaks, type Results } from './report.ts'
 import { makeConnections, makeTickets, type Workload } from './workload.ts'
 
 const { values: flags } = parseArgs({
@@ -46,13 +47,16 @@ for (const scene of scenes()) {
   measured.push(...(await measure(scene)))
 }
 if ('application'.includes(flags.scene)) latencies.push(...(await besideAnApplication()))
-const results: Results = { ...surroundings(place.version), measured, latencies }
+const peaks = 'memory'.includes(flags.scene) ? await memory() : []
+const results: Results = { ...surroundings(place.version), measured, latencies, peaks }
 await writeFile(
   new URL('results.json', import.meta.url),
   `${JSON.stringify({ rows: ROWS, repeat: REPEAT, ...results }, null, 2)}\n`,
 )
-const { at, postgres, node, cores } = results
-console.log(`\n${at}, PostgreSQL ${postgres}, Node ${node}, ${cores} cores, ${ROWS} rows\n`)
+const { at, postgres, node, cores, load } = results
+console.log(
+  `\n${at}, PostgreSQL ${postgres}, Node ${node}, ${cores} cores, load ${load.toFixed(1)}, ${ROWS} rows\n`,
+)
 console.log(renderTables(results))
 
 function scenes(): readonly Scene[] {
@@ -67,7 +71,11 @@ function scenes(): readonly Scene[] {
       name: 'anonymise, 50 % due, heap uncorrelated',
       make: async (client) =>
         makeConnections(client, { rows: ROWS, due: 50, heap: 'uncorrelated' }),
-      ways: [theirs('one UPDATE', peers.plainUpdate), ...[1, 2].map((n) => ours('anonymise', n))],
+      ways: [
+        theirs('one UPDATE', peers.plainUpdate),
+        ...[1, 2].map((connections) => ours({ rule: 'anonymise', connections })),
+        ours({ rule: 'anonymise', connections: 2, evidence: 'rows' }),
+      ],
     },
     {
       name: 'purge of tickets by the contracts of their customers, 50 % due',
@@ -75,7 +83,8 @@ function scenes(): readonly Scene[] {
       ways: [
         theirs('one DELETE with joins', peers.plainTickets),
         theirs('the common loop', peers.ticketLoop),
-        ...[1, 2].map((n) => ours('tickets', n)),
+        ...[1, 2].map((connections) => ours({ rule: 'tickets', connections })),
+        ours({ rule: 'tickets', connections: 2, evidence: 'rows' }),
       ],
     },
   ]
@@ -90,7 +99,8 @@ function purging(workload: Workload): Scene {
       theirs('one DELETE', peers.plainDelete),
       theirs('the common loop', peers.ctidLoop),
       ...(main ? [theirs('keyset loop', peers.keysetLoop)] : []),
-      ...(main ? [1, 2, 4] : [1, 2]).map((n) => ours('purge', n)),
+      ...(main ? [1, 2, 4] : [1, 2]).map((connections) => ours({ rule: 'purge', connections })),
+      ...(main ? [ours({ rule: 'purge', connections: 2, evidence: 'rows' })] : []),
     ],
   }
 }
@@ -106,9 +116,10 @@ function theirs(name: string, way: peers.Way): Way {
   }
 }
 
-function ours(rule: Ours['rule'], connections: number): Way {
-  const name = `ours, ${connections} ${connections === 1 ? 'connection' : 'connections'}`
-  return { name, run: async (place) => enforce(place, { rule, connections }) }
+function ours(how: Ours): Way {
+  const connections = `${how.connections} ${how.connections === 1 ? 'connection' : 'connections'}`
+  const proved = how.evidence === 'rows' ? ', each row proved' : ''
+  return { name: `ours, ${connections}${proved}`, run: async (place) => enforce(place, how) }
 }
 
 /** Repetitions go round the ways, so that a minute of noise does not fall on one of them. */
@@ -142,7 +153,19 @@ async function besideAnApplication() {
   }
   const before = await alone('alone, before')
   const running = startLoad(load)
-  await enforce(place, { rule: 'purge', connections: 1 })
-  const beside = { what: 'beside a purge on one connection', ...(await running.stop()) }
+  await enforce(place, { rule: 'purge', connections: 1, pace: '{}' })
+  const beside = { what: 'beside a purge at its own pace', ...(await running.stop()) }
   return [before, beside, await alone('alone, after')]
+}
+
+/** Peaks of the program's own processes, for each way of journalling. */
+async function memory(): Promise<readonly Peaks[]> {
+  const peaks: Peaks[] = []
+  for (const evidence of ['count', 'rows'] as const) {
+    await makeConnections(place.application, { rows: ROWS, due: 50, heap: 'uncorrelated' })
+    for (const peak of await measureMemory(place, { rule: 'purge', connections: 2, evidence })) {
+      peaks.push({ what: `${peak.command}, evidence of ${evidence}`, mib: peak.mib })
+    }
+  }
+  return peaks
 }
