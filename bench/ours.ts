@@ -12,6 +12,7 @@ import { makePlan } from '../src/plan/make.ts'
 import { prepare, valueOf } from '../src/plan/prepare.ts'
 import { parsePolicies } from '../src/policy/parse.ts'
 import type { PolicySet } from '../src/policy/policy.ts'
+import { cpuMs } from './cpu.ts'
 import type { Place } from './place.ts'
 
 const RULES = {
@@ -55,7 +56,7 @@ export const BENCH_SECRET = Buffer.alloc(32, 7)
 
 const FULL_PACE = '{ share: 100, pause_when: { dead_percent: 100 } }'
 
-export type Enforced = { readonly rows: number; readonly ms: number }
+export type Enforced = { readonly rows: number; readonly ms: number; readonly cpuMs: number }
 
 export function policyOf({ rule, batchRows, evidence = 'count', pace = FULL_PACE }: Ours): string {
   const batch = batchRows === undefined ? '' : `, batch: { rows: ${batchRows} }`
@@ -100,6 +101,7 @@ export async function enforce(place: Place, ours: Ours): Promise<Enforced> {
     stand: { kind: 'now' },
     approved: null,
   })
+  const began = cpuMs(place.pid)
   const started = performance.now()
   const result = await enforcePlan({
     db,
@@ -124,5 +126,9 @@ export async function enforce(place: Place, ours: Ours): Promise<Enforced> {
       cause: result.error ?? result.rules.find(({ error }) => error !== null)?.error,
     })
   }
-  return { rows: result.rules.reduce((sum, { rows }) => sum + rows, 0), ms }
+  return {
+    rows: result.rules.reduce((sum, { rows }) => sum + rows, 0),
+    ms,
+    cpuMs: cpuMs(place.pid) - began,
+  }
 }

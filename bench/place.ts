@@ -20,6 +20,8 @@ export interface Place extends AsyncDisposable {
   /** The entry key in PEM, for a program of its own. */
   readonly entryKey: string
   readonly version: string
+  /** The server's first process. */
+  readonly pid: number
 }
 
 /** As a small production server would have them; what the tests switch off is on. */
@@ -66,6 +68,7 @@ export async function openPlace(): Promise<Place> {
     signer,
     entryKey,
     version: rows[0]?.version ?? '',
+    pid: server.pid,
     [Symbol.asyncDispose]: async () => {
       await application.end()
       await server[Symbol.asyncDispose]()

@@ -8,6 +8,8 @@ export type Measured = {
   readonly rows: number
   /** Of each repetition. */
   readonly ms: readonly number[]
+  /** Processor time of server and program, of each repetition. */
+  readonly cpuMs: readonly number[]
 }
 
 export type Results = {
@@ -55,9 +57,16 @@ export function renderTables({ measured, latencies, peaks }: Results): string {
     const [reference] = ways
     const rows = ways.map((way) => {
       const ratio = reference === undefined ? 1 : rate(way) / rate(reference)
-      return `| ${way.way} | ${(rate(way) / 1000).toFixed(1)} | ${ratio.toFixed(2)} |`
+      const us = (1000 * Math.min(...way.cpuMs)) / way.rows
+      return `| ${way.way} | ${(rate(way) / 1000).toFixed(1)} | ${ratio.toFixed(2)} | ${us.toFixed(2)} |`
     })
-    return [`**${scene}**`, '', '| way | k rows/s | ratio |', '|---|---|---|', ...rows].join('\n')
+    return [
+      `**${scene}**`,
+      '',
+      '| way | k rows/s | ratio | µs of processor a row |',
+      '|---|---|---|---|',
+      ...rows,
+    ].join('\n')
   })
   const oltp = latencies.map(
     ({ what, p50, p99 }) => `| ${what} | ${p50.toFixed(2)} | ${p99.toFixed(2)} |`,

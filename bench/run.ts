@@ -5,8 +5,9 @@
 import { writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { Client } from 'pg'
+import { cpuMs } from './cpu.ts'
 import { makeOrders, startLoad } from './oltp.ts'
-import { enforce, type Ours } from './ours.ts'
+import { enforce, type Enforced, type Ours } from './ours.ts'
 import * as peers from './peers.ts'
 import { measureMemory } from './memory.ts'
 import { openPlace, type Place } from './place.ts'
@@ -29,7 +30,7 @@ const REPEAT = Number(flags.repeat)
 
 type Way = {
   readonly name: string
-  readonly run: (place: Place) => Promise<{ readonly rows: number; readonly ms: number }>
+  readonly run: (place: Place) => Promise<Enforced>
 }
 
 type Scene = {
@@ -108,10 +109,11 @@ function purging(workload: Workload): Scene {
 function theirs(name: string, way: peers.Way): Way {
   return {
     name,
-    run: async ({ application }) => {
+    run: async ({ application, pid }) => {
+      const began = cpuMs(pid)
       const started = performance.now()
       const rows = await way(application)
-      return { rows, ms: performance.now() - started }
+      return { rows, ms: performance.now() - started, cpuMs: cpuMs(pid) - began }
     },
   }
 }
@@ -124,14 +126,19 @@ function ours(how: Ours): Way {
 
 /** Repetitions go round the ways, so that a minute of noise does not fall on one of them. */
 async function measure(scene: Scene): Promise<readonly Measured[]> {
-  const taken = new Map<string, { rows: number; ms: number[] }>()
+  const taken = new Map<string, { rows: number; ms: number[]; cpuMs: number[] }>()
   for (let round = 0; round < REPEAT; round += 1) {
     for (const way of scene.ways) {
       await scene.make(place.application)
-      const { rows, ms } = await way.run(place)
-      const before = taken.get(way.name)?.ms ?? []
-      taken.set(way.name, { rows, ms: [...before, ms] })
-      console.log(`${scene.name}: ${way.name}: ${Math.round(rows / ms)} k rows/s`)
+      const { rows, ms, cpuMs: used } = await way.run(place)
+      const before = taken.get(way.name)
+      taken.set(way.name, {
+        rows,
+        ms: [...(before?.ms ?? []), ms],
+        cpuMs: [...(before?.cpuMs ?? []), used],
+      })
+      const us = `${((1000 * used) / rows).toFixed(2)} µs of processor a row`
+      console.log(`${scene.name}: ${way.name}: ${Math.round(rows / ms)} k rows/s, ${us}`)
     }
   }
   return [...taken].map(([way, of]) => ({ scene: scene.name, way, ...of }))
