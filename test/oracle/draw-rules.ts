@@ -6,6 +6,8 @@ import type { Events, Start, Way, WorldRule, WorldTable } from './world.ts'
 export type DrawnRule = readonly number[]
 
 type Tables = readonly WorldTable[]
+const MARKED: readonly WorldRule['marked'][] = [null, null, null, 'include', 'only', 'exclude']
+
 type Bare = Omit<WorldRule, 'along' | 'awaited'>
 
 export function drawRules(tables: Tables, drawn: readonly DrawnRule[]): readonly WorldRule[] {
@@ -21,6 +23,7 @@ function bareRule(tables: Tables, drawn: DrawnRule, at: number): Bare {
     id: `r${at}`,
     table: governed,
     where: filterOf(where, 4),
+    marked: pick(MARKED, drawn[20]),
     start: startOf(tables, governed, start),
     keep: pick(PERIODS, keep),
     mode: pick([...often(6, 'enforce' as const), 'report'], mode),
@@ -139,6 +142,7 @@ function plainRule(table: number, at: number): Bare {
     id: `r${at}`,
     table,
     where: null,
+    marked: null,
     start: { kind: 'column', column: 0 },
     keep: pick(PERIODS, at),
     mode: 'enforce',

@@ -39,9 +39,10 @@ export function worldsAt(today: Day, most: number): fc.Arbitrary<World> {
     rules: fc.array(numbers(24), { minLength: 1, maxLength: 5, size: 'max' }),
     sources: fc.array(numbers(3), { maxLength: 1, size: 'max' }),
     orders: fc.array(numbers(3), { maxLength: 3, size: 'max' }),
+    floors: fc.array(numbers(3), { maxLength: 2, size: 'max' }),
     rows: fc.array(numbers(9), { minLength: 0, maxLength: most, size: 'max' }),
   })
-  return drawn.map(({ policy, tables, rules, sources, orders, rows }) => {
+  return drawn.map(({ policy, tables, rules, sources, orders, floors, rows }) => {
     const made = tables.map((table, at) => tableOf(table, at))
     const world: World = {
       zone: pick(ZONES, policy[0]),
@@ -55,9 +56,15 @@ export function worldsAt(today: Day, most: number): fc.Arbitrary<World> {
       rules: drawRules(made, rules),
       sources: [],
       orders: [],
+      floors: [],
       batch: pick([5000, 3, 1, 2], policy[3]),
     }
-    return { ...world, sources: sourcesOf(world, sources), orders: ordersOf(world, orders) }
+    return {
+      ...world,
+      sources: sourcesOf(world, sources),
+      orders: ordersOf(world, orders),
+      floors: floorsOf(world, floors),
+    }
   })
 }
 
@@ -152,6 +159,7 @@ function rowOf({ tables, all, at, id, drawn, today }: RowDraw): Row | null {
     state: pick(['a', 'a', 'b', 'c', null], drawn[3]),
     n: pick([1, 2, 3, 4, null], drawn[4]),
     who: pick(['w1', 'w2', 'w3', 'w4', 'w5', null], drawn[5]),
+    gone: pick([...often(4, false), true, null], drawn[8]),
     at: table.moments.map((column, number) => momentOf(column, drawn[6 + number] ?? 0, today)),
   }
 }
@@ -232,6 +240,14 @@ function sourcesOf(world: World, drawn: readonly (readonly number[])[]): World['
     held.length === 0 || whether % 2 === 0
       ? []
       : [{ table: pick(held, which).table, link: pick(held, which).link, while: filterOf(how, 8) }],
+  )
+}
+
+/** Floors of tables on which some rule acts, mostly so low that they hold nothing up. */
+function floorsOf({ rules }: World, drawn: readonly (readonly number[])[]): World['floors'] {
+  const acted = rules.flatMap((rule) => [rule.table, ...rule.along])
+  return drawn.flatMap(([whether = 0, which = 0, rows = 0]) =>
+    whether % 5 === 0 ? [{ table: pick(acted, which), rows: pick([1, 1, 2, 3, 6], rows) }] : [],
   )
 }
 

@@ -5,6 +5,7 @@ import {
   above,
   along,
   goingWith,
+  isMeant,
   matches,
   referring,
   rowsOf,
@@ -98,7 +99,7 @@ function isHeldItself(world: World, row: Live): boolean {
       case 'subject':
         return rules.some(({ subject }) => subject) && order.subject === row.who
       case 'rule':
-        return rules.some(({ id, where }) => id === order.rule && matches(where, row))
+        return rules.some((rule) => rule.id === order.rule && isMeant(rule, row))
       default:
         return order satisfies never
     }
@@ -128,7 +129,7 @@ function isSuperseded(asked: Asked): boolean {
 function isKept(asked: Asked): boolean {
   const { world, state, rule, row } = asked
   return othersOn(world, rule).some((other) => {
-    if (!matches(other.where, row) || isAnonymised(other, row)) return false
+    if (!isMeant(other, row) || isAnonymised(other, row)) return false
     return timeOf(world, state, { ...asked, rule: other }) !== 'over'
   })
 }

@@ -19,7 +19,7 @@ const SHRINKING_MS = 60_000
 
 test('plan, explanation and run agree with the oracle on every row of every world', async () => {
   await using bed = await openBed()
-  const met: Met = { verdicts: new Map(), cases: 0, rows: 0, acted: 0 }
+  const met: Met = { verdicts: new Map(), cases: 0, rows: 0, acted: 0, floored: 0 }
   const today = dayOfSeconds(Date.now() / 1000)
   let failedAt = Number.POSITIVE_INFINITY
 
@@ -40,7 +40,7 @@ test('plan, explanation and run agree with the oracle on every row of every worl
   )
 
   console.log(
-    `oracle: seed ${SEED}, ${met.cases} worlds, ${met.rows} rows, ${met.acted} acted on`,
+    `oracle: seed ${SEED}, ${met.cases} worlds, ${met.rows} rows, ${met.acted} acted on, ${met.floored} rules below a floor`,
     met.verdicts,
   )
   expect(met.verdicts.size).toBe(12)

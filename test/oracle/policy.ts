@@ -21,6 +21,14 @@ export function policyOf(world: World, schema: string, ruleId: (id: string) => s
     ...(world.sources.length === 0
       ? {}
       : { holds: world.sources.map((each) => holdsOf(context, each)) }),
+    ...(world.floors.length === 0
+      ? {}
+      : {
+          floors: world.floors.map(({ table, rows }) => ({
+            table: name(table),
+            keep_at_least: rows,
+          })),
+        }),
     rules: world.rules.map((rule) => ({ ...ruleOf(context, rule), id: ruleId(rule.id) })),
   })
 }
@@ -56,7 +64,7 @@ function pairs(context: Context, table: number, at: number): Readonly<Record<str
 }
 
 function ruleOf(context: Context, rule: WorldRule) {
-  const { table, where, keep, mode, action } = rule
+  const { table, where, marked, keep, mode, action } = rule
   const references = [
     ...rule.along.map((each) => [context.name(each), 'with_parent'] as const),
     ...rule.awaited.map((each) => [context.name(each), 'own_rule'] as const),
@@ -66,6 +74,7 @@ function ruleOf(context: Context, rule: WorldRule) {
     table: context.name(table),
     ...(rule.subject ? { subject: 'who' } : {}),
     ...(where === null ? {} : { where: filterOf(where) }),
+    ...(marked === null ? {} : { soft_deleted: { column: 'gone', rows: marked } }),
     start: startOf(context, table, rule.start),
     keep: `P${keep.count}${keep.unit.slice(0, 1).toUpperCase()}`,
     mode,
@@ -79,7 +88,14 @@ function masksOf(context: Context, at: number): Readonly<Record<string, unknown>
   const { world } = context
   const table = tableOf(context, at)
   const linked = table.links.flatMap((link, number) => linkColumns(world, link, number))
-  const kept = ['state', 'n', 'who', ...linked, ...table.moments.map((_, number) => `at${number}`)]
+  const kept = [
+    'state',
+    'n',
+    'who',
+    'gone',
+    ...linked,
+    ...table.moments.map((_, number) => `at${number}`),
+  ]
   return { ...Object.fromEntries(kept.map((column) => [column, { keep: 'x' }])), name: 'nothing' }
 }
 

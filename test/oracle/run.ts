@@ -10,8 +10,8 @@ export type Foretold = {
   readonly verdicts: ReadonlyMap<number, Verdict>
   /** Rows that go along, by table. */
   readonly along: ReadonlyMap<number, number>
-  /** A record has no event, and the rule says that this is an error. */
-  readonly refused: boolean
+  /** Why a run leaves the whole rule alone. */
+  readonly refused: 'records_without_event' | 'below_floor' | null
   /** Rows of its table that a run acts on. */
   readonly acts: number
 }
@@ -35,12 +35,29 @@ export function foretell(world: World, now: State, today: Day): Future {
       }),
     )
     const lacks = [...verdicts.values()].includes('neverExpires')
-    const refused = lacks && rule.start.kind !== 'column' && rule.start.none === 'error'
-    const acts = rule.mode === 'enforce' && !refused
+    const isError = lacks && rule.start.kind !== 'column' && rule.start.none === 'error'
+    const low = isError ? false : isBelowFloor(world, now, rule, { verdicts, along: acted.along })
+    const refused = isError ? 'records_without_event' : low ? 'below_floor' : null
+    const acts = rule.mode === 'enforce' && refused === null
     if (acts) state = after
     return { rule, verdicts, along: acted.along, refused, acts: acts ? acted.roots.size : 0 }
   })
   return { rules, after: state }
+}
+
+/** True if the rule would leave too few rows of a table; what another one may take is not left. */
+function isBelowFloor(
+  { floors }: World,
+  now: State,
+  rule: WorldRule,
+  { verdicts, along: went }: Pick<Foretold, 'verdicts' | 'along'>,
+): boolean {
+  const going = [...verdicts.values()].filter((each) => each === 'due' || each === 'superseded')
+  return floors.some(({ table, rows }) => {
+    const there = rowsOf(now, table).length
+    if (table === rule.table) return rule.action === 'purge' && there - going.length < rows
+    return rule.along.includes(table) && there - (went.get(table) ?? 0) < rows
+  })
 }
 
 type Left = Omit<Asked, 'state'> & { readonly now: State; readonly after: State }

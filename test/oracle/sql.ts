@@ -69,6 +69,7 @@ function createTable(world: World, schema: string, table: WorldTable, at: number
     'state text',
     'n int',
     'who text',
+    'gone boolean',
     ...table.links.flatMap((link, number) => {
       const types = KEY_TYPES[tableOf(world, link.to).key]
       const required = link.required ? ' not null' : ''
@@ -105,6 +106,7 @@ function insertRows(world: World, schema: string, at: number, rows: readonly Row
       row.state,
       row.n,
       row.who,
+      row.gone,
       ...table.links.flatMap(({ to }, number) =>
         linked(tableOf(world, to), row.up[number] ?? null),
       ),
@@ -119,7 +121,7 @@ function linked(to: WorldTable, id: number | null): readonly (string | null)[] {
   return id === null ? keyColumns(to).map(() => null) : keyOf(to, id)
 }
 
-function quoted(part: string | number | null): string {
+function quoted(part: string | number | boolean | null): string {
   return part === null ? 'null' : `'${part}'`
 }
 

@@ -72,6 +72,12 @@ export function goingWith(world: World, state: State, rule: WorldRule, row: Live
   return rule.action === 'purge' ? [row, ...children] : children
 }
 
+/** True of a row that the rule speaks of. */
+export function isMeant({ where, marked }: WorldRule, row: Row): boolean {
+  if (marked === 'only' && row.gone !== true) return false
+  return matches(where, row) && !(marked === 'exclude' && row.gone === true)
+}
+
 /** A comparison with nothing is false, and `not` of it is true. */
 export function matches(filter: Filter | null, row: Row): boolean {
   if (filter === null) return true

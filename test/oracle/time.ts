@@ -9,7 +9,7 @@ import {
   dayOfSeconds,
   type Day,
 } from './calendar.ts'
-import { above, matches, rowsOf, type Live, type State } from './state.ts'
+import { above, isMeant, matches, rowsOf, type Live, type State } from './state.ts'
 import type { Events, Moment, MomentColumn, World, WorldRule } from './world.ts'
 
 export type Time = 'outside' | 'over' | 'running' | 'open' | 'implausible' | 'neverExpires'
@@ -24,7 +24,7 @@ export function timeOf(
   state: State,
   { rule, row, today }: { readonly rule: WorldRule; readonly row: Live; readonly today: Day },
 ): Time {
-  if (!matches(rule.where, row)) return 'outside'
+  if (!isMeant(rule, row)) return 'outside'
   const said = saidOf(world, state, rule, row)
   if (said.length === 0) return 'neverExpires'
   if (said.includes('implausible')) return 'implausible'

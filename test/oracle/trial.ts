@@ -30,6 +30,8 @@ export type Met = {
   cases: number
   rows: number
   acted: number
+  /** Rules that a floor kept from acting. */
+  floored: number
 }
 
 let trials = 0
@@ -126,6 +128,7 @@ async function compare(trial: Trial): Promise<void> {
   for (const each of [future, then]) tally(met, each)
   met.cases += 1
   met.rows += world.rows.flat().length
+  met.floored += future.rules.filter(({ refused }) => refused === 'below_floor').length
   met.acted += future.rules.reduce((sum, { acts: rows }) => sum + rows, 0)
 }
 
@@ -153,7 +156,7 @@ function foretold({ schema, ruleId }: Trial, { rules }: Future): readonly unknow
       rule: ruleId(rule.id),
       counts,
       along: Object.fromEntries([...went].map(([table, rows]) => [`${schema}.t${table}`, rows])),
-      refusal: refused ? 'records_without_event' : null,
+      refusal: refused,
     }
   })
 }

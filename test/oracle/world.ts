@@ -12,6 +12,7 @@ export type World = {
   readonly rules: readonly WorldRule[]
   readonly sources: readonly Source[]
   readonly orders: readonly Order[]
+  readonly floors: readonly Floor[]
   /** Rows of one transaction. */
   readonly batch: number
 }
@@ -46,6 +47,8 @@ export type Row = {
   readonly state: string | null
   readonly n: number | null
   readonly who: string | null
+  /** Marked as deleted by the application; nothing says no. */
+  readonly gone: boolean | null
   readonly at: readonly Moment[]
 }
 
@@ -58,6 +61,8 @@ export type WorldRule = {
   readonly id: string
   readonly table: number
   readonly where: Filter | null
+  /** Which rows the rule speaks of, by their mark; null: it does not say. */
+  readonly marked: 'include' | 'only' | 'exclude' | null
   readonly start: Start
   readonly keep: Period
   readonly mode: 'enforce' | 'report'
@@ -128,6 +133,9 @@ export type Source = {
   readonly link: number
   readonly while: Filter | null
 }
+
+/** Rows of a table that must be left. */
+export type Floor = { readonly table: number; readonly rows: number }
 
 /** What a person ordered to keep. */
 export type Order =
