@@ -65,7 +65,9 @@ export function isAmongThoseThatStay(
         select further.high
         from ${stays} as found join ${waits} as further on further.low = found.key
       )
-    select key from ${stays}
+    -- Each key is there once already. PostgreSQL expects far too many of them, and would not hash them;
+    -- of distinct ones it expects few.
+    select distinct key from ${stays}
   ))`
 }
 
