@@ -19,6 +19,7 @@ import { writeState } from '../anchor/state-file.ts'
 import type { Checkpointer, CheckpointTools, Publish } from '../journal/checkpointer.ts'
 import { readEvidenceFile } from '../journal/evidence-file.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
+import { findLostGuards, LOST_GUARD_REMEDY, printLostGuard } from '../journal/guards.ts'
 import { readCheckpointKeyFile, readKeyFile } from '../journal/key-file.ts'
 import { openMemory } from '../journal/memory.ts'
 import type { Signer } from '../journal/signature.ts'
@@ -114,6 +115,13 @@ export async function openGoverned(
 export function warnOfPowers({ err }: CliContext, powers: readonly Power[]): void {
   for (const { message, remedy } of powers)
     err(`warning: ${visible(message)}\n  ${visible(remedy)}\n`)
+}
+
+/** Says on stderr which guards of the journal do not stand. They prove nothing, so that is no error. */
+export async function warnOfLostGuards({ err }: CliContext, db: Db): Promise<void> {
+  for (const lost of await findLostGuards(db)) {
+    err(`warning: ${printLostGuard(lost)}\n  ${LOST_GUARD_REMEDY}\n`)
+  }
 }
 
 /** Says on stderr which rules a run would refuse here, since it could not prove their rows. */

@@ -15,6 +15,7 @@ import type { RunResult } from '../enforce/run.ts'
 import { approvals } from '../enforce/standing.ts'
 import type { EvidenceKey } from '../journal/evidence.ts'
 import type { Checkpointer } from '../journal/checkpointer.ts'
+import { findLostGuards, LOST_GUARD_REMEDY } from '../journal/guards.ts'
 import { printTreeHead } from '../journal/merkle.ts'
 import { treeHead } from '../journal/nodes.ts'
 import type { Signer } from '../journal/signature.ts'
@@ -83,6 +84,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   await options.guard?.()
   await requireSoundJournal(db, options.signer)
   state.journal = true
+  for (const lost of await findLostGuards(db)) {
+    log.warn({ ...lost, remedy: LOST_GUARD_REMEDY }, 'guard of the journal lost')
+  }
   await logPlan(options, state)
   await using scheduler = openScheduler(
     set.rules,

@@ -3,6 +3,7 @@ import type { Kysely } from 'kysely'
 import { inSnapshot } from '../db/transaction.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { newestCheckpoint } from './checkpointer.ts'
+import { findLostGuards, printLostGuard, type LostGuard } from './guards.ts'
 import { readNamedKeys } from './keys.ts'
 import { printTreeHead, type TreeHead } from './merkle.ts'
 import { treeHead } from './nodes.ts'
@@ -19,6 +20,7 @@ export type JournalStatus = {
   readonly entryKey: string
   readonly checkpointKey: string | null
   readonly unfinishedRuns: number
+  readonly lostGuards: readonly LostGuard[]
 }
 
 export async function readStatus(db: Kysely<OwnTables>): Promise<JournalStatus> {
@@ -36,6 +38,7 @@ export async function readStatus(db: Kysely<OwnTables>): Promise<JournalStatus> 
       entryKey: printVerifierKey(entry),
       checkpointKey: inUse === undefined ? null : printVerifierKey(inUse),
       unfinishedRuns: (await unfinishedRun(trx)) === null ? 0 : 1,
+      lostGuards: await findLostGuards(trx),
     }
   })
 }
@@ -61,8 +64,13 @@ export function renderStatus(status: JournalStatus): string {
     `entry key       ${entryKey}`,
     `checkpoint key  ${checkpointKey ?? '(none)'}`,
     `unfinished runs ${status.unfinishedRuns}`,
+    `guards          ${guardsOf(status)}`,
     '',
   ].join('\n')
+}
+
+function guardsOf({ lostGuards }: JournalStatus): string {
+  return lostGuards.length === 0 ? 'all in place' : lostGuards.map(printLostGuard).join('; ')
 }
 
 /** The status for programs. */
@@ -77,5 +85,6 @@ export function statusJson(status: JournalStatus): Readonly<Record<string, unkno
     entry_key: entryKey,
     checkpoint_key: checkpointKey,
     unfinished_runs: status.unfinishedRuns,
+    lost_guards: status.lostGuards,
   }
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { openCheckpoint } from '../../src/journal/checkpoint.ts'
 import { parseVerifierKey } from '../../src/journal/note.ts'
+import { runInside } from './program.ts'
 import { openSite } from './site.ts'
 
 test('an operator signs the journal, and an auditor sees how far it is signed', async () => {
@@ -19,11 +20,11 @@ rules:
   await site.prepare()
   const key = `${site.folder}/checkpoint.key`
   const env = { ...site.env, RETENTIOND_CHECKPOINT_KEY_FILE: key }
-  await site.run(['keygen', key])
+  await runInside(['keygen', key], env)
 
-  const without = await site.run(['journal', 'checkpoint'])
-  const signed = await site.run(['journal', 'checkpoint'], env)
-  const status = await site.run(['journal', 'status', '--output', 'json'], site.auditor)
+  const without = await runInside(['journal', 'checkpoint'], site.env)
+  const signed = await runInside(['journal', 'checkpoint'], env)
+  const status = await runInside(['journal', 'status', '--output', 'json'], site.auditor)
 
   expect(without).toMatchObject({ status: 78, out: '' })
   expect(signed).toMatchObject({ status: 0, err: '' })
@@ -33,8 +34,15 @@ rules:
   expect(openCheckpoint(signed.out, known === null ? [] : [known])).toMatchObject({
     checkpoint: { size: 2 },
   })
-  const shown = await site.run(['journal', 'status'], site.auditor)
+  const shown = await runInside(['journal', 'status'], site.auditor)
   expect(shown.out).toContain('2 entries to ')
-  const again = await site.run(['journal', 'checkpoint'], env)
+  expect(shown.out).toContain('guards          all in place')
+  const again = await runInside(['journal', 'checkpoint'], env)
   expect(again.out).toBe(signed.out)
+
+  await site.sql('drop trigger deny_change on retentiond.entry')
+  const lost = await runInside(['journal', 'status'], site.auditor)
+  const validated = await runInside(['validate', '--database'], site.superuser)
+  expect(lost.out).toContain('guards          trigger deny_change of retentiond.entry is missing\n')
+  expect(validated.err).toContain('warning: trigger deny_change of retentiond.entry is missing\n')
 })

@@ -1,5 +1,9 @@
 import { DatabaseError, type Client } from 'pg'
 import { expect, test } from 'vitest'
+import { findLostGuards, GUARDS, printLostGuard } from '../../src/journal/guards.ts'
+import { journalReader } from '../../src/journal/read.ts'
+import { treeHead } from '../../src/journal/nodes.ts'
+import { verify } from '../../src/journal/verify.ts'
 import { openJournalBench, type JournalBench } from './bench.ts'
 import { policy } from './builders.ts'
 
@@ -298,4 +302,31 @@ test('every guard fires always, in this schema and not in others', async () => {
       'node.only_owner',
     ].map((guard) => ({ guard, enabled: 'A' })),
   )
+})
+
+test('J-T53: a guard that is missing, off or asleep is found, and the journal verifies all the same', async () => {
+  await using bench = await openGuarded()
+  const { rows } = await bench.database.superuser.query<{ guard: string }>(`
+    select relname || '.' || tgname as guard
+    from pg_trigger join pg_class on pg_class.oid = tgrelid
+    where relnamespace = 'retentiond'::regnamespace and not tgisinternal`)
+  expect(await findLostGuards(bench.db)).toEqual([])
+  expect(rows.map(({ guard }) => guard).toSorted()).toEqual(GUARDS)
+
+  await bench.database.superuser.query(`
+    drop trigger only_owner on retentiond.entry;
+    alter table retentiond.head disable trigger deny_delete;
+    alter table retentiond.node enable trigger deny_change`)
+  const lost = await findLostGuards(bench.db)
+
+  expect(lost.map(({ guard, state }) => `${guard} ${state}`)).toEqual([
+    'entry.only_owner missing',
+    'head.deny_delete disabled',
+    'node.deny_change asleep',
+  ])
+  expect(lost.map(printLostGuard)).toContain('trigger only_owner of retentiond.entry is missing')
+  const expected = await treeHead(bench.db)
+  expect(await verify(journalReader(bench.db), { trustKey: null, expected })).toMatchObject({
+    verdict: 'verified',
+  })
 })

@@ -20,6 +20,7 @@ const SECTIONS: readonly (readonly [
 ])[] = [
   ['P', 12, []],
   ['D', 12, [11]],
+  ['J', 8, []],
 ]
 
 test('every fault of a section that is done has a test', () => {

@@ -13,6 +13,7 @@ import {
   loadConfigured,
   openGoverned,
   pseudonymKey,
+  warnOfLostGuards,
   warnOfMissingEvidence,
   warnOfPowers,
   type CliContext,
@@ -60,8 +61,10 @@ async function checkDatabase(
   const problems = [...prepared.findings, ...(await trialProblems(db, prepared))]
   if (problems.length > 0) throw new PolicyError(problems)
   const database = prepared.catalog.database.name
+  const migrated = await isMigrated(db)
+  if (migrated) await warnOfLostGuards(context, db)
   if (!conflicts) return { database, conflicts: null }
-  if (!(await isMigrated(db))) {
+  if (!migrated) {
     context.err('note: conflicts are counted once the journal is there: retentiond migrate\n')
     return { database, conflicts: null }
   }
