@@ -10,7 +10,7 @@ export type BatchRows = { readonly first: number; readonly most: number }
  * What surrounds the statement of a batch costs as much as some thousand rows, and one statement keeps
  * its locks for a moment only: such batches grow as long as they are fast. The others ask row by row.
  */
-const LARGE_BATCH = 20_000
+const LARGE_BATCH = 50_000
 
 /** With a proof of each row their keys pass through this process, which has little memory. */
 const PROVEN_BATCH = 10_000

@@ -7,12 +7,9 @@ import {
   TransientDatabaseError,
 } from '../base/errors.ts'
 import { sleep } from '../base/sleep.ts'
-import { tableId } from '../db/governed.ts'
 import { classify } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { TableRows } from '../journal/entry.ts'
-import { viewOf } from '../plan/due.ts'
-import { isActionable } from '../plan/hindrance.ts'
 import { readIdle } from '../plan/orders.ts'
 import type { WalkKind } from '../policy/walk.ts'
 import {
@@ -31,6 +28,7 @@ import { PacedRule } from './paced.ts'
 import type { Pauses } from './pacer.ts'
 import { ShapeMemory } from './shape.ts'
 import { canShare } from './share.ts'
+import { countActionableRows } from './statements.ts'
 import type { Cursor, Place, Stretch } from './stretch.ts'
 import { Turns } from './turns.ts'
 import { openWalk, type Walk } from './walk.ts'
@@ -303,13 +301,11 @@ async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T
   }
 }
 
-async function countActionable(tools: RuleTools, { fitted, boundary }: RuleOrder): Promise<number> {
+async function countActionable(tools: RuleTools, order: RuleOrder): Promise<number> {
+  const { fitted, boundary, walk } = order
   return inSnapshot(tools.db, async (trx) => {
     const idle = await readIdle(trx, fitted)
-    const { rows } = await sql<{ rows: string }>`
-      select count(*)::text as rows
-      from ${tableId(fitted.table)} as row
-      where ${isActionable(viewOf(fitted, boundary), [], idle)}`.execute(trx)
+    const { rows } = await countActionableRows({ fitted, boundary, idle }, walk).execute(trx)
     return Number(rows[0]?.rows ?? 0)
   })
 }

@@ -26,6 +26,7 @@ import { viewOf } from '../plan/due.ts'
 import { isActionable } from '../plan/hindrance.ts'
 import type { Idle } from '../plan/orders.ts'
 import type { Asked } from '../plan/unit.ts'
+import type { WalkKind } from '../policy/walk.ts'
 import { linkTexts, seenAndHeld, seesOnlyHeld, type LockedLevel } from './related.ts'
 import { orderOf, placeText, within, type Place, type Stretch } from './stretch.ts'
 
@@ -97,6 +98,22 @@ export function lockActionable(
     order by ${orderOf(stretch, fitted)}
     limit ${limit}::int
     for update of row skip locked`
+}
+
+/**
+ * Counts what may be acted on in the whole table. After a sweep the index on the start is full of rows
+ * that are gone, and PostgreSQL, which takes the pages for untouched, would look each up where it was: no
+ * index holds the place of a row, so that asking for it has the pages read in their order.
+ */
+export function countActionableRows(
+  { fitted, boundary, idle }: Decided,
+  walk: WalkKind,
+): RawBuilder<{ rows: string }> {
+  const inOrder = walk === 'heap' ? sql`${columnId('row', 'ctid')} >= '(0,0)'::tid and ` : sql``
+  return sql`
+    select count(*)::text as rows
+    from ${tableId(fitted.table)} as row
+    where ${inOrder}${isActionable(viewOf(fitted, boundary), [], idle)}`
 }
 
 /** What a batch holds locked beside the governed rows. */
