@@ -29,7 +29,6 @@ const SETTINGS = [
   'fsync=on',
   'full_page_writes=on',
   'synchronous_commit=on',
-  'shared_buffers=1GB',
   'max_wal_size=4GB',
   'checkpoint_timeout=15min',
   'wal_compression=off',
@@ -40,9 +39,13 @@ const SETTINGS = [
 
 const PASSWORD = 'bench'
 
+/** A table of two million rows fits into it, as what an application works with should. */
+const SHARED_BUFFERS = '1GB'
+
 /** Starts the server and opens a journal in it. */
-export async function openPlace(): Promise<Place> {
-  const server = await startPostgres({ major: 18, settings: SETTINGS })
+export async function openPlace(sharedBuffers = SHARED_BUFFERS): Promise<Place> {
+  const settings = [...SETTINGS, `shared_buffers=${sharedBuffers}`]
+  const server = await startPostgres({ major: 18, settings })
   const applicationUrl = server.url()
   const application = new Client({ connectionString: applicationUrl })
   await application.connect()

@@ -20,6 +20,10 @@ const { values: flags } = parseArgs({
     repeat: { type: 'string', default: '1' },
     /** Only the scenes whose name contains this. */
     scene: { type: 'string', default: '' },
+    /** Only the ways whose name matches this, as a regular expression; the reference always. */
+    ways: { type: 'string', default: '' },
+    /** The server's memory for pages: with less than the table takes, pages go to disk meanwhile. */
+    buffers: { type: 'string' },
     /** Every share and both orders of the heap. */
     wide: { type: 'boolean', default: false },
   },
@@ -40,7 +44,7 @@ type Scene = {
   readonly ways: readonly Way[]
 }
 
-await using place = await openPlace()
+await using place = await openPlace(flags.buffers)
 const measured: Measured[] = []
 const latencies: { what: string; p50: number; p99: number }[] = []
 for (const scene of scenes()) {
@@ -128,7 +132,8 @@ function ours(how: Ours): Way {
 async function measure(scene: Scene): Promise<readonly Measured[]> {
   const taken = new Map<string, { rows: number; ms: number[]; cpuMs: number[] }>()
   for (let round = 0; round < REPEAT; round += 1) {
-    for (const way of scene.ways) {
+    for (const [at, way] of scene.ways.entries()) {
+      if (at > 0 && !new RegExp(flags.ways).test(way.name)) continue
       await scene.make(place.application)
       const { rows, ms, cpuMs: used } = await way.run(place)
       const before = taken.get(way.name)

@@ -38,7 +38,7 @@ export async function makeConnections(client: Client, workload: Workload): Promi
         then ${BOUND} - interval '2 days' - age * interval '900 days'
         else ${BOUND} + interval '2 days' + (age - ${share}) * interval '300 days'
       end,
-      '10.0.0.0'::inet + (n % 16000000), repeat(md5(n::text), 2)
+      '10.0.0.0'::inet + (n % 16000000), repeat(md5(n::text), 2) || left(md5(n::text), 24)
     from (select n, ${ageOf(workload)} as age from generate_series(1, ${workload.rows}) as n) as made;
     alter table site.connection add primary key (id);
     create index on site.connection (seen_at)`)
