@@ -19,7 +19,7 @@ const SERVER = [
 const OURS = [
   'test/oracle/**',
   'test/draft/**',
-  'test/cli/{approve,checkpoint,coverage,export,refusals}.pg.test.ts',
+  'test/cli/{approve,archive,checkpoint,coverage,export,refusals}.pg.test.ts',
   'test/enforce/{kill,network,random-interleaving,units}.pg.test.ts',
   'test/plan/census.pg.test.ts',
 ]

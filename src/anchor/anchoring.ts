@@ -12,6 +12,7 @@ import { parseCheckpoint } from '../journal/checkpoint.ts'
 import { proveConsistency } from '../journal/merkle.ts'
 import { readNodes } from '../journal/nodes.ts'
 import { parseNote } from '../journal/note.ts'
+import { lastArchived } from '../journal/read-archived.ts'
 import {
   findEntryBySeq,
   readEntries,
@@ -175,7 +176,9 @@ function hours(ms: number): string {
 
 function sourceOf(db: Db): JournalSource {
   return {
-    entries: async function* entries(from, to, tokens) {
+    entries: async function* entries(begin, to, tokens) {
+      // A sink that came later begins behind what is in an archive.
+      const from = Math.max(begin, (await lastArchived(db)) + 1)
       const limit = to - from
       for await (const entry of tokens
         ? readWithTokens(db, from)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
 import { leafHash } from '../journal/merkle.ts'
 import { openExport } from '../journal/read-export.ts'
-import type { StoredEntry } from '../journal/verify.ts'
+import type { StoredEntry } from '../journal/reader.ts'
 import { numbered } from './sink.ts'
 
 export interface Archive {
@@ -26,7 +26,9 @@ export async function openArchive(folder: string): Promise<Archive> {
   const exported = await openExport(folder)
   return {
     entries: async function* entries(from) {
-      for await (const entry of exported.entries('read')) if (entry.seq >= from) yield entry
+      for await (const entry of exported.entries('read')) {
+        if (entry.seq >= from && entry.archived !== true) yield entry
+      }
     },
     notes: notesIn(folder),
   }

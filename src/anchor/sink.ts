@@ -7,7 +7,7 @@ import { RestoredError } from '../base/errors.ts'
 import type { SignedHead } from '../journal/checkpointer.ts'
 import type { Hash } from '../journal/merkle.ts'
 import { parseNote } from '../journal/note.ts'
-import type { StoredEntry } from '../journal/verify.ts'
+import type { StoredEntry } from '../journal/reader.ts'
 
 /** What a sink may read of the journal beside the checkpoint. */
 export interface JournalSource {
@@ -58,16 +58,18 @@ export async function* filesOf(
   journal: JournalSource,
   tokens: boolean,
 ): AsyncGenerator<Kept, void> {
-  const segment = `segments/${numbered(from)}-${numbered(head.size)}`
+  let first = head.size
   const bodies: Buffer[] = []
   const signatures: string[] = []
   for await (const entry of journal.entries(from, head.size, tokens)) {
+    first = Math.min(first, entry.seq)
     bodies.push(entry.body, Buffer.from('\n'))
     signatures.push(`${entry.seq} ${entry.sig.toString('base64')}\n`)
     if (Buffer.isBuffer(entry.tokens))
       yield { key: `evidence/${numbered(entry.seq)}.bin`, bytes: entry.tokens }
   }
-  if (from < head.size) {
+  if (first < head.size) {
+    const segment = `segments/${numbered(first)}-${numbered(head.size)}`
     yield { key: `${segment}.jsonl`, bytes: Buffer.concat(bodies) }
     yield { key: `${segment}.signatures.txt`, bytes: Buffer.from(signatures.join('')) }
   }

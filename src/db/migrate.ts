@@ -19,6 +19,7 @@ export const MIGRATIONS: readonly string[] = [
   '0004_checkpoint',
   '0005_evidence',
   '0006_anchor',
+  '0007_archive',
 ]
 
 export type MigrateOptions = {

@@ -39,6 +39,12 @@ export type NodeTable = {
   readonly hash: Buffer
 }
 
+/** What an entry hashes to: all that is left of one that was archived. */
+export type LeafTable = {
+  readonly seq: Int8
+  readonly leaf_hash: Buffer
+}
+
 /** The tokens of a batch, table after table: one for each row. */
 export type EvidenceTable = {
   readonly seq: Int8
@@ -134,6 +140,9 @@ export type OwnTables = {
   readonly 'retentiond.keys_entry': EntryView
   readonly 'retentiond.evidence_entry': EntryView
   readonly 'retentiond.hold_entry': EntryView
+  readonly 'retentiond.archived_entry': EntryView
+  readonly 'retentiond.archived_leaf': LeafTable
+  readonly 'retentiond.leaf': LeafTable
   readonly 'retentiond.node': NodeTable
   readonly 'retentiond.checkpoint': CheckpointTable
   readonly 'retentiond.anchor': AnchorTable

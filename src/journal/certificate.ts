@@ -8,7 +8,8 @@ import type { RowKey } from './evidence.ts'
 import { leafHash, nodesOf, proveInclusion, type Hash, type TreeHead } from './merkle.ts'
 import { parseVerifierKey, type VerifierKey } from './note.ts'
 import type { Proof, Proved, ProvedEntry } from './proof.ts'
-import type { AnchorReport, JournalReader, StoredEntry, Verdict } from './verify.ts'
+import type { JournalEntry, JournalReader, StoredEntry } from './reader.ts'
+import type { AnchorReport, Verdict } from './verify.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
 type PolicyEntry = Extract<Entry, { type: 'policy' }>
@@ -95,6 +96,8 @@ export type Gathered = {
   /** Restores: to how many entries, and when that was noticed. */
   readonly restores: { readonly size: number; readonly time: string }[]
   lastBatch: number
+  /** The bodies of what was journalled before then were not there, or not all; null: all were. */
+  archivedUntil: string | null
   /** The entries that state what is certified: beginning and end of a run, or the last of a period. */
   readonly stating: StoredEntry[]
 }
@@ -113,6 +116,7 @@ export function gatheringOf(scope: Scope): Gathered {
     runs: new Map(),
     restores: [],
     lastBatch: -1,
+    archivedUntil: null,
     stating: [],
   }
 }
@@ -123,14 +127,25 @@ export function gathering<R extends JournalReader>(reader: R, gathered: Gathered
 }
 
 async function* passing(
-  entries: AsyncIterable<StoredEntry>,
+  entries: AsyncIterable<JournalEntry>,
   gathered: Gathered,
-): AsyncGenerator<StoredEntry, void> {
+): AsyncGenerator<JournalEntry, void> {
+  let archived = false
   for await (const stored of entries) {
+    if (stored.archived === true) {
+      archived = true
+      gathered.leaves.push(stored.leafHash)
+      yield stored
+      continue
+    }
     gathered.leaves.push(leafHash(stored.body))
     const { entry } = parseEntry(stored.body)
     // What cannot be read, the verification finds.
-    if (entry !== undefined) gather(gathered, stored, entry)
+    if (entry !== undefined) {
+      if (archived) gathered.archivedUntil = entry.time
+      archived = false
+      gather(gathered, stored, entry)
+    }
     yield stored
   }
 }

@@ -15,9 +15,11 @@ import { readNamedKeys, type NamedKeys } from './keys.ts'
 import { rangeAt, rootOf, type TreeHead } from './merkle.ts'
 import { readNodes, rootAt } from './nodes.ts'
 import { parseVerifierKey, printVerifierKey, type NoteSigner, type VerifierKey } from './note.ts'
-import { findEntryBySeq, readWithTokens, requireEntry } from './read.ts'
+import { findEntryBySeq, journalReader, readHead, readWithTokens, requireEntry } from './read.ts'
+import { lastArchived } from './read-archived.ts'
 import type { Signer } from './signature.ts'
 import { requireSoundHead } from './sound.ts'
+import { verify } from './verify.ts'
 import { checkTokens } from './verify-evidence.ts'
 import { appendEntry } from './store.ts'
 
@@ -154,21 +156,41 @@ async function resume(
   own: VerifierKey,
 ): Promise<Followed> {
   const opened = openCheckpoint(note, [own])
-  if (opened.fault === 'unknown') return NOTHING_FOLLOWED
+  if (opened.fault === 'unknown') return fromTheBeginning(trx)
   if (opened.fault !== undefined || opened.checkpoint.size !== size) {
     throw refusal(`the stored checkpoint of ${size} entries is not what was signed`)
   }
   const { origin, entry: key } = await readNamedKeys(trx, size)
   await requireContinued(trx, opened.checkpoint)
+  return stateAt(trx, size, { origin, key })
+}
+
+async function stateAt(
+  trx: Transaction<OwnTables>,
+  size: number,
+  named: Pick<Followed, 'origin' | 'key'>,
+): Promise<Followed> {
   const range = await rangeAt(async (nodes) => readNodes(trx, nodes), size)
   const newest = await findEntryBySeq(trx, size - 1)
   if (newest === null) throw refusal(`entry ${size - 1} is missing`)
-  return { range, prev: newest.leafHash, time: requireEntry(newest).time, origin, key }
+  return { range, prev: newest.leafHash, time: requireEntry(newest).time, ...named }
+}
+
+/** Entries without a body cannot be followed: of those it is verified that they are what was archived. */
+async function fromTheBeginning(trx: Transaction<OwnTables>): Promise<Followed> {
+  if ((await lastArchived(trx)) < 0) return NOTHING_FOLLOWED
+  const { findings, head } = await verify(journalReader(trx), { trustKey: null, expected: null })
+  const [finding] = findings
+  if (finding !== undefined) {
+    throw refusal(`entry ${finding.seq} does not hold: ${finding.message}`)
+  }
+  const { origin, entry: key } = await readNamedKeys(trx)
+  return stateAt(trx, head.size, { origin, key })
 }
 
 async function requireContinued(trx: Transaction<OwnTables>, older: TreeHead): Promise<void> {
-  const newest = await findEntryBySeq(trx, older.size - 1)
-  if (newest === null) {
+  const head = await readHead(trx)
+  if ((head?.size ?? 0) < older.size) {
     throw refusal(`the journal had ${older.size} entries, and has fewer now: it was rolled back`)
   }
   if (!(await rootAt(trx, older.size)).root.equals(older.root)) {

@@ -128,9 +128,21 @@ export type EntryDraft =
       readonly to: number
       readonly batches: number
     }
+  /**
+   * The bodies of `entries` batches, runs and heartbeats from `from` to `to` were archived, behind the
+   * checkpoint of this size and root; their leaf hashes stay.
+   */
+  | ArchivedDraft
   /** Nobody can open a token of this key any more. */
   | { readonly type: 'evidence-key-destroyed'; readonly key: string }
   | RecoveredDraft
+
+export type ArchivedDraft = TreeHead & {
+  readonly type: 'archived'
+  readonly from: number
+  readonly to: number
+  readonly entries: number
+}
 
 /** Why a journal came to an end, and another one takes its place. */
 export type WhySucceeded = 'key-lost' | 'key-stolen' | 'restored' | 'other'

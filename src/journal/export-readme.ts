@@ -3,6 +3,8 @@ export const README = `A purge journal: the record of what was destroyed in a da
 
   entries.jsonl    one entry per line: exactly the bytes that were hashed and signed
   signatures.txt   sequence number, and the signature of that entry in base64
+  archived.txt     if a part was archived: sequence number, and leaf hash in base64 of each entry whose
+                   body is in an archive; archives.txt: what the journal says of that
   checkpoints/     signed heads of the journal (C2SP tlog-checkpoint)
   evidence/        if it was asked for: 32 bytes for each row of a batch
   tiles/           if it was asked for: the tree in the layout of C2SP tlog-tiles
@@ -26,7 +28,7 @@ Without the program, in a shell: are the files whole; are there as many entries 
 does the last entry name the hash of the one before it (both lines are equal); which runs ended how?
 
   sha256sum --check --quiet MANIFEST.sha256
-  test "$(wc -l < entries.jsonl)" -eq "$(cut -d: -f1 head.txt)" && echo as many
+  test "$(cat entries.jsonl archived.txt 2>/dev/null | wc -l)" -eq "$(cut -d: -f1 head.txt)" && echo as many
   tail -n 1 entries.jsonl | sed 's/.*"prev":"\\([^"]*\\)".*/\\1/'
   { printf '\\0'; tail -n 2 entries.jsonl | head -n 1 | tr -d '\\n'; } | openssl dgst -sha256 -binary | base64
   grep -o '"phase":"end","run":"[^"]*","outcome":"[^"]*"' entries.jsonl

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import { ConfigError, JournalCorruptError } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { readCheckpoints } from './checkpointer.ts'
-import { parseEntry } from './entry.ts'
+import { parseEntry, type Entry } from './entry.ts'
 import { openExportFolder, type ExportFolder, type GrowingFile } from './export-folder.ts'
 import { README } from './export-readme.ts'
 import { remainder, summarise, SUMMARY_HEADER, type Summary } from './export-summary.ts'
@@ -11,9 +11,11 @@ import { printTreeHead, type TreeHead } from './merkle.ts'
 import { rootAt } from './nodes.ts'
 import { printVerifierKey } from './note.ts'
 import { readNamedKeys, type NamedKeys } from './keys.ts'
+import { readArchivedEntries, readArchivedLeaves } from './read-archived.ts'
 import { findEntryBySeq, readEntries, readHead, readWithTokens } from './read.ts'
 import { addToTiles, beginTiles, partialTiles, type Tile } from './tiles.ts'
-import { readGenesis, type StoredEntry } from './verify.ts'
+import type { StoredEntry } from './reader.ts'
+import { readGenesis } from './verify.ts'
 
 export type ExportOptions = {
   readonly out: string
@@ -29,6 +31,7 @@ export type ExportOptions = {
 }
 
 type Db = Kysely<OwnTables>
+type ArchivedEntry = Extract<Entry, { type: 'archived' }>
 type Note = { readonly size: number; readonly note: string }
 
 /** What goes into a file as the entries come by. */
@@ -48,11 +51,14 @@ type Files = {
 export async function exportJournal(db: Db, options: ExportOptions): Promise<TreeHead> {
   const size = await sizeOf(db, options)
   const notes = (await readCheckpoints(db)).filter((note) => note.size <= size)
+  const archives = await readArchivedEntries(db)
+  requireBodies(archives, size, options)
   const tiled = options.tiles ? requireTiled(notes, options) : null
   // The stored hashes; that they are those of the entries, whoever verifies the folder finds out.
   const head = await rootAt(db, size)
   await using folder = await openExportFolder(options.out)
   await writeEntries(db, { folder, size, options, tiled })
+  if (archives.length > 0) await writeArchived(db, { folder, size, options, tiled }, archives)
   for (const { size, note } of notes) {
     await folder.write(`checkpoints/${String(size).padStart(12, '0')}`, note)
   }
@@ -82,6 +88,48 @@ async function sizeOf(db: Db, { from, to }: ExportOptions): Promise<number> {
     remedy:
       there === 0 ? 'run: retentiond migrate' : `the journal has those from 0 to ${there - 1}`,
   })
+}
+
+/** Tiles hold the bodies of all entries; an end before that of an archive makes a part that nothing explains. */
+function requireBodies(
+  archives: readonly ArchivedEntry[],
+  size: number,
+  { tiles }: ExportOptions,
+): void {
+  const last = archives.at(-1)
+  if (last === undefined) return
+  if (size < last.size) {
+    throw new ConfigError(`the entries up to ${last.to} are archived`, {
+      remedy: `export up to ${last.size - 1} or later, or use the archive itself`,
+    })
+  }
+  if (!tiles) return
+  throw new ConfigError(`tiles hold every entry, and those up to ${last.to} are archived`, {
+    remedy: 'leave --tiles out',
+  })
+}
+
+/** What is left of archived entries, and what entries say of them. */
+async function writeArchived(
+  db: Db,
+  { folder, size, options }: Work,
+  archives: readonly ArchivedEntry[],
+): Promise<void> {
+  const leaves = await folder.begin('archived.txt')
+  for await (const { seq, leafHash } of readArchivedLeaves(db)) {
+    if (seq >= options.from && seq < size) {
+      await leaves.add(`${seq} ${leafHash.toString('base64')}\n`)
+    }
+  }
+  await folder.end(leaves)
+  await folder.write(
+    'archives.txt',
+    archives
+      .map(({ seq, from, to, entries, ...head }) => {
+        return `${seq} ${from} ${to} ${entries} ${printTreeHead(head)}\n`
+      })
+      .join(''),
+  )
 }
 
 /** Tiles without a checkpoint are read by nobody, and their widths are those of its size. */

@@ -7,7 +7,7 @@ import { parseEntry, type Entry } from './entry.ts'
 import { extend, leafHash, NO_ENTRY, EMPTY_RANGE, type CompactRange, type Hash } from './merkle.ts'
 import { parseVerifierKey, type VerifierKey } from './note.ts'
 import { checkSignature } from './signature.ts'
-import type { StoredEntry } from './verify.ts'
+import type { StoredEntry } from './reader.ts'
 
 /** Where the verified part ends. */
 export type Followed = {

@@ -15,12 +15,11 @@ export {
 export { openNote, parseVerifierKey, type VerifierKey } from './note.ts'
 export { openExport, type ExportReader } from './read-export.ts'
 export { checkSignature } from './signature.ts'
+export type { JournalReader, StoredEntry } from './reader.ts'
 export {
   verify,
   type Finding,
-  type JournalReader,
   type Remark,
-  type StoredEntry,
   type Verdict,
   type VerifyOptions,
   type VerifyReport,

@@ -13,12 +13,12 @@ type Db = Kysely<OwnTables>
  */
 export async function readNodes(db: Db, nodes: readonly Node[]): Promise<readonly Hash[]> {
   const { rows } = await sql<{ hash: Buffer | null }>`
-    select case when asked.level = 0 then entry.leaf_hash else node.hash end as hash
+    select case when asked.level = 0 then leaf.leaf_hash else node.hash end as hash
     from unnest(
       ${nodes.map(({ level }) => level)}::smallint[],
       ${nodes.map(({ index }) => index)}::bigint[]
     ) with ordinality as asked (level, index, place)
-    left join retentiond.entry on asked.level = 0 and entry.seq = asked.index
+    left join retentiond.leaf on asked.level = 0 and leaf.seq = asked.index
     left join retentiond.node on node.level = asked.level and node.index = asked.index
     order by asked.place`.execute(db)
   const found: Hash[] = []

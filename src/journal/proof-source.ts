@@ -10,7 +10,8 @@ import { parseVerifierKey } from './note.ts'
 import type { ProofSource } from './prove.ts'
 import { entriesBackwards, findEntryBySeq, readHead, readTokens } from './read.ts'
 import type { ExportReader } from './read-export.ts'
-import { readGenesis, type StoredEntry } from './verify.ts'
+import type { StoredEntry } from './reader.ts'
+import { readGenesis } from './verify.ts'
 
 /** A journal that rows can be proved from, with what it says of itself. */
 export type Provable = ProofSource & {
@@ -41,23 +42,25 @@ export async function provableDatabase(db: Kysely<OwnTables>): Promise<Provable>
 export async function provableExport(reader: ExportReader): Promise<Provable | null> {
   const entries: StoredEntry[] = []
   const leaves: Hash[] = []
-  for await (const { seq, body, sig, leafHash } of reader.entries('left')) {
+  for await (const entry of reader.entries('left')) {
+    leaves.push(entry.leafHash)
+    if (entry.archived === true) continue
     // A copy: what is read is a view of the whole chunk, which would stay in memory.
-    entries.push({ seq, body: Buffer.from(body), sig, leafHash })
-    leaves.push(leafHash)
+    entries.push({ ...entry, body: Buffer.from(entry.body) })
   }
   const keys = keysOf(entries)
   if (keys === null) return null
+  const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
   let newest: string | null = null
   for await (const { note } of reader.checkpoints()) newest = note
   return {
-    size: entries.length,
+    size: leaves.length,
     keys,
     checkpoint: newest,
     backwards: async function* backwards() {
-      for (let at = entries.length - 1; at >= 0; at -= 1) yield entries[at] as StoredEntry
+      yield* entries.toReversed()
     },
-    entry: async (seq) => entries[seq] ?? null,
+    entry: async (seq) => bySeq.get(seq) ?? null,
     tokens: async (seq) => reader.tokens(seq),
     nodes: nodesOf(leaves),
   }

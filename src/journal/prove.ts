@@ -5,7 +5,7 @@ import { openToken, type EvidenceKey, type OpenedToken, type RowKey } from './ev
 import { proveInclusion, type ReadNodes } from './merkle.ts'
 import type { VerifierKey } from './note.ts'
 import { tablesOf, type Proof, type ProvedEntry } from './proof.ts'
-import type { StoredEntry } from './verify.ts'
+import type { StoredEntry } from './reader.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
 

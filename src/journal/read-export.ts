@@ -5,8 +5,16 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../base/errors.ts'
 import { MAX_BODY_BYTES } from './entry.ts'
+import { interleaved } from './archived.ts'
 import { leafHash, parseTreeHead, type TreeHead } from './merkle.ts'
-import type { JournalReader, StoredEntry, StoredTokens, TokensRead } from './verify.ts'
+import type {
+  ArchivedEntry,
+  JournalReader,
+  StatedArchive,
+  StoredEntry,
+  StoredTokens,
+  TokensRead,
+} from './reader.ts'
 
 /** A journal in a folder, with what stands beside its entries. */
 export interface ExportReader extends JournalReader {
@@ -40,7 +48,9 @@ export async function openExport(folder: string): Promise<ExportReader> {
   return {
     size: async () => head.size,
     tokenBytes: async () => bytesIn(join(folder, 'evidence')),
-    entries: (tokens) => entriesOf(folder, evidence === null ? 'left' : tokens),
+    archives: () => archivesOf(folder),
+    entries: (tokens) =>
+      interleaved(entriesOf(folder, evidence === null ? 'left' : tokens), archivedIn(folder)),
     head: async () => head,
     checkpoints: () => checkpointsOf(folder),
     policies: () => policiesOf(folder),
@@ -65,6 +75,28 @@ async function* entriesOf(folder: string, tokens: TokensRead): AsyncGenerator<St
     const body = Buffer.alloc(0)
     yield { ...signatureOf(line, next), body, leafHash: leafHash(body) }
     next += 1
+  }
+}
+
+/** What entries say was archived; those that are here say it again. */
+async function archivesOf(folder: string): Promise<readonly StatedArchive[]> {
+  const lines = (await readIfThere(join(folder, 'archives.txt')))?.split('\n') ?? []
+  return lines.flatMap((line) => {
+    const [, numbers = '', printed = ''] = /^(\d+ \d+ \d+ \d+) (\S+)$/.exec(line) ?? []
+    const [seq = 0, from = 0, to = 0, entries = 0] = numbers.split(' ').map(Number)
+    const head = parseTreeHead(printed)
+    return head === null ? [] : [{ seq, from, to, entries, ...head }]
+  })
+}
+
+/** What an archived entry hashes to. A line that is none stands for nothing, which is a gap. */
+async function* archivedIn(folder: string): AsyncGenerator<ArchivedEntry, void> {
+  const path = join(folder, 'archived.txt')
+  if ((await stat(path).catch(ifThere)) === null) return
+  for await (const line of linesOf(path)) {
+    const [, seq, leaf] = /^(\d{1,15}) ([A-Za-z0-9+/]{43}=)$/.exec(line.toString()) ?? []
+    if (seq === undefined || leaf === undefined) continue
+    yield { seq: Number(seq), leafHash: Buffer.from(leaf, 'base64'), archived: true }
   }
 }
 

@@ -4,7 +4,9 @@ import type { OwnTables } from '../db/schema.ts'
 import { parseEntry, type Entry, type PolicyReference, type TableRows } from './entry.ts'
 import type { Hash } from './merkle.ts'
 import { addTotals, rowsOf, type Totals } from './totals.ts'
-import type { JournalReader, StoredEntry } from './verify.ts'
+import { interleaved } from './archived.ts'
+import { lastArchived, readArchivedEntries, readArchivedLeaves } from './read-archived.ts'
+import type { JournalReader, StoredEntry, TokensRead } from './reader.ts'
 
 /** Where the next entry goes. */
 export type Head = {
@@ -105,14 +107,15 @@ export function journalReader(db: Db): JournalReader {
   return {
     size: async () => (await readHead(db))?.size ?? null,
     tokenBytes: async () => tokenBytes(db),
-    entries: (tokens) =>
-      tokens === 'left'
-        ? readEntries(db)
-        : tokens === 'read'
-          ? readWithTokens(db)
-          : readCounted(db),
+    archives: async () => readArchivedEntries(db),
+    entries: (tokens) => interleaved(bodies(db, tokens), readArchivedLeaves(db)),
     checkpoints: () => storedCheckpoints(db),
   }
+}
+
+function bodies(db: Db, tokens: TokensRead): AsyncIterable<StoredEntry> {
+  if (tokens === 'left') return readEntries(db)
+  return tokens === 'read' ? readWithTokens(db) : readCounted(db)
 }
 
 /** The policy entry in effect for a rule: its newest. Null if the rule never took effect. */
@@ -141,6 +144,19 @@ export async function unfinishedRun(db: Db): Promise<UnfinishedRun | null> {
   return null
 }
 
+/** The entry with which a run began that was at work when the journal had so many entries; null: none was. */
+export async function runOpenAt(db: Db, size: number): Promise<number | null> {
+  const row = await db
+    .selectFrom('retentiond.run_entry')
+    .select(COLUMNS)
+    .where('seq', '<', BigInt(size))
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  const entry = row === undefined ? null : requireEntry(stored(row))
+  return entry?.type === 'run' && entry.phase === 'start' ? entry.seq : null
+}
+
 /** Sums the batches of a run as journalled, per table and action: the totals its end must state. */
 export async function totalsOfRun(
   db: Db,
@@ -154,8 +170,9 @@ export async function totalsOfRun(
   return rowsOf(totals)
 }
 
-/** True if a run ever began. */
+/** True if a run ever began; what was archived had some. */
 export async function hasRuns(db: Db): Promise<boolean> {
+  if ((await lastArchived(db)) >= 0) return true
   const row = await db.selectFrom('retentiond.run_entry').select('seq').limit(1).executeTakeFirst()
   return row !== undefined
 }
@@ -190,10 +207,14 @@ export async function* readKeysEntries(
   }
 }
 
+/** Yields every entry about evidence that came to its end, in the order of the journal. */
+export async function* readEvidenceEntries(db: Db): AsyncGenerator<Entry, void> {
+  for await (const row of viewRows(db, 'retentiond.evidence_entry')) yield requireEntry(stored(row))
+}
+
 /** True if the journal says that nobody holds this evidence key any more. */
 export async function isEvidenceKeyDestroyed(db: Db, id: string): Promise<boolean> {
-  for await (const row of viewRows(db, 'retentiond.evidence_entry')) {
-    const entry = requireEntry(stored(row))
+  for await (const entry of readEvidenceEntries(db)) {
     if (entry.type === 'evidence-key-destroyed' && entry.key === id) return true
   }
   return false

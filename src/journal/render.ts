@@ -1,7 +1,8 @@
 /** The journal for people: tables and reports that fit a terminal of 100 columns. */
 import { parseEntry, type Entry, type TableRows } from './entry.ts'
 import { printTreeHead } from './merkle.ts'
-import type { AnchorReport, Finding, Remark, StoredEntry, Verdict, VerifyReport } from './verify.ts'
+import type { StoredEntry } from './reader.ts'
+import type { AnchorReport, Finding, Remark, Verdict, VerifyReport } from './verify.ts'
 
 /** What is known of a signature: null means that there was no key to check it with. */
 export type ShownEntry = { readonly stored: StoredEntry; readonly signed: boolean | null }
@@ -168,6 +169,8 @@ function aboutOf(entry: Entry): string {
       return ''
     case 'evidence-pruned':
       return `of ${entry.batches} batches, entries ${entry.from} to ${entry.to}`
+    case 'archived':
+      return `${entry.entries} of the entries ${entry.from} to ${entry.to}`
     case 'evidence-key-destroyed':
       return entry.key
     case 'recovered':

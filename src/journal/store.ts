@@ -130,7 +130,7 @@ const MOST_LEAVES = 1000
 
 async function readLeaves(trx: Transaction<OwnTables>, from: number): Promise<readonly Hash[]> {
   const rows = await trx
-    .selectFrom('retentiond.entry')
+    .selectFrom('retentiond.leaf')
     .select('leaf_hash')
     .where('seq', '>=', BigInt(from))
     .orderBy('seq')

@@ -66,6 +66,7 @@ export function checkTotals(content: Content, entry: Entry): string | null {
     case 'keys':
     case 'heartbeat':
     case 'evidence-pruned':
+    case 'archived':
     case 'evidence-key-destroyed':
     case 'recovered':
       return null

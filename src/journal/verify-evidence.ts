@@ -1,7 +1,7 @@
 /** What a batch says of its rows against the tokens that are stored beside it. */
 import type { Entry } from './entry.ts'
 import { rootOfTokens, TOKEN_BYTES } from './evidence.ts'
-import type { StoredTokens } from './verify.ts'
+import type { StoredTokens } from './reader.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
 

@@ -7,14 +7,13 @@ import { parseEntry } from './entry.ts'
 import { EMPTY_RANGE, extend, leafHash, printTreeHead, rootOf, type Hash } from './merkle.ts'
 import { parseNote, parseVerifierKey, type NoteSigned, type VerifierKey } from './note.ts'
 import { hasQuorum, type Trust } from './trust.ts'
+import type { JournalEntry, JournalReader, StoredEntry } from './reader.ts'
 import {
   verify,
   withFindings,
   type AnchorReport,
   type Finding,
-  type JournalReader,
   type Remark,
-  type StoredEntry,
   type VerifyOptions,
   type VerifyReport,
 } from './verify.ts'
@@ -89,18 +88,19 @@ function sizeOf(note: string): readonly number[] {
 
 /** Passes entries on, and remembers what the heads need. */
 async function* noting(
-  entries: AsyncIterable<StoredEntry>,
+  entries: AsyncIterable<JournalEntry>,
   seen: Seen,
-): AsyncGenerator<StoredEntry, void> {
+): AsyncGenerator<JournalEntry, void> {
   let range = EMPTY_RANGE
   for await (const stored of entries) {
-    range = extend(range, leafHash(stored.body))
-    if (seen.roots.has(range.size)) {
-      seen.roots.set(range.size, rootOf(range))
+    const archived = stored.archived === true
+    range = extend(range, archived ? stored.leafHash : leafHash(stored.body))
+    if (seen.roots.has(range.size)) seen.roots.set(range.size, rootOf(range))
+    if (seen.roots.has(range.size) && !archived) {
       seen.times.set(range.size, parseEntry(stored.body).entry?.time ?? '')
     }
     // Parsing every entry twice would double the time of a long journal.
-    if (stored.body.includes('"type":"keys"')) noteKey(seen, stored)
+    if (!archived && stored.body.includes('"type":"keys"')) noteKey(seen, stored)
     yield stored
   }
 }

@@ -16,6 +16,22 @@ import {
   type TreeHead,
 } from './merkle.ts'
 import { nextKey } from './follow.ts'
+import type {
+  JournalEntry,
+  JournalReader,
+  StatedArchive,
+  StoredEntry,
+  TokensRead,
+} from './reader.ts'
+import {
+  checkArchived,
+  checkStated,
+  judgeArchived,
+  noArchivedSeen,
+  noteHead,
+  passArchived,
+  type ArchivedSeen,
+} from './verify-archived.ts'
 import { checkEvidence, noEvidenceSeen, unexplained, type EvidenceSeen } from './verify-evidence.ts'
 import { parseVerifierKey, type VerifierKey } from './note.ts'
 import { checkSignature, keyName } from './signature.ts'
@@ -26,34 +42,6 @@ import {
   type Content,
   type OpenRun,
 } from './verify-content.ts'
-
-/** One entry as it is stored or exported. */
-export type StoredEntry = {
-  readonly seq: number
-  readonly body: Buffer
-  readonly sig: Buffer
-  readonly leafHash: Hash
-  /** Null: none are stored. A length: only their bytes were counted. Left out: nothing was asked. */
-  readonly tokens?: StoredTokens
-}
-
-/** The tokens of a batch, or how many bytes of them there are. */
-export type StoredTokens = Buffer | { readonly bytes: number } | null
-
-/** What to do about tokens: read them, count their bytes, or leave them alone. */
-export type TokensRead = 'read' | 'counted' | 'left'
-
-/** What verification reads: a database, an export, or a list in memory. */
-export interface JournalReader {
-  /** Number of entries that the journal claims; null if it claims nothing. Asked before `entries`. */
-  size(): Promise<number | null>
-  /** Bytes of all tokens that are stored. Left out: there are few, and all are read. */
-  tokenBytes?(): Promise<number>
-  /** Every entry in the order of the sequence numbers. */
-  entries(tokens: TokensRead): AsyncIterable<StoredEntry>
-  /** The signed heads that are stored beside the entries, by their names. */
-  checkpoints?(): AsyncIterable<{ readonly name: string; readonly note: string }>
-}
 
 /** What each check is called; docs/journal-format.md lists them in the order they are made. */
 export type FindingCode =
@@ -70,6 +58,7 @@ export type FindingCode =
   | 'EVIDENCE'
   | 'EVIDENCE-MISSING'
   | 'RESURRECTED'
+  | 'ARCHIVE'
   | 'TRUNCATED'
   | 'ROOT'
   | 'KEY'
@@ -81,7 +70,8 @@ export type Finding = { readonly code: FindingCode; readonly seq: number; readon
 
 /** Something worth knowing that proves nothing: clocks apart, a run cut short. */
 export type Remark = {
-  readonly code: 'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'UNREAD' | 'EXTENSION' | 'QUORUM' | 'SAMPLED'
+  readonly code:
+    'CLOCK' | 'UNFINISHED' | 'PRUNED' | 'ARCHIVED' | 'UNREAD' | 'EXTENSION' | 'QUORUM' | 'SAMPLED'
   readonly seq: number
   readonly message: string
 }
@@ -153,7 +143,7 @@ export function exitOf(verdict: Verdict): ExitStatus {
 /** Reads the journal once, from its first entry to its last, and reports everything it finds. */
 export async function verify(reader: JournalReader, options: VerifyOptions): Promise<VerifyReport> {
   const claimed = await reader.size()
-  const walk = startOf(options)
+  const walk = startOf(options, (await reader.archives?.()) ?? [])
   const tokens = await tokensToRead(reader, options)
   for await (const stored of reader.entries(tokens)) visit(walk, stored)
   if (tokens === 'counted') {
@@ -194,13 +184,14 @@ type Walk = Content & {
   key: VerifierKey | null
   rootAtExpected: Hash | null
   readonly evidence: EvidenceSeen
+  readonly archived: ArchivedSeen
   readonly findings: Finding[]
   findingCount: number
   readonly remarks: Remark[]
   remarkCount: number
 }
 
-function startOf(options: VerifyOptions): Walk {
+function startOf(options: VerifyOptions, archives: readonly StatedArchive[]): Walk {
   return {
     options,
     next: 0,
@@ -211,6 +202,7 @@ function startOf(options: VerifyOptions): Walk {
     key: options.trustKey,
     rootAtExpected: null,
     evidence: noEvidenceSeen(),
+    archived: noArchivedSeen(archives),
     policies: new Map(),
     runs: new Map<string, OpenRun>(),
     approvals: new Map(),
@@ -221,13 +213,18 @@ function startOf(options: VerifyOptions): Walk {
   }
 }
 
-function visit(walk: Walk, stored: StoredEntry): void {
-  const { seq, body } = stored
+function visit(walk: Walk, stored: JournalEntry): void {
+  const { seq } = stored
   if (seq !== walk.next) {
     const message =
       seq > walk.next ? `entries ${walk.next} to ${seq - 1} are missing` : 'comes twice'
     find(walk, { code: 'GAP', seq: Math.min(seq, walk.next), message })
   }
+  if (stored.archived === true) {
+    passArchived(walk.archived, seq)
+    return advance(walk, seq, stored.leafHash)
+  }
+  const { body } = stored
   const leaf = leafHash(body)
   if (!leaf.equals(stored.leafHash)) {
     find(walk, { code: 'LEAF', seq, message: 'the stored leaf hash is not that of the body' })
@@ -239,11 +236,15 @@ function visit(walk: Walk, stored: StoredEntry): void {
   if (entry !== undefined) checkContent(walk, entry, stored.tokens)
   // A key that another one than its predecessor put in place signs nothing.
   if (entry !== undefined && signed && walk.key !== null) walk.key = nextKey(walk.key, entry)
+  advance(walk, seq, leaf)
+}
 
+function advance(walk: Walk, seq: number, leaf: Hash): void {
   walk.next = seq + 1
   walk.prev = leaf
   walk.range = extend(walk.range, leaf)
   if (walk.range.size === walk.options.expected?.size) walk.rootAtExpected = rootOf(walk.range)
+  noteHead(walk.archived, walk.range)
 }
 
 /** What binds an entry to its place: number, predecessor, genesis, time. */
@@ -304,6 +305,8 @@ function checkContent(walk: Walk, entry: Entry, tokens: StoredEntry['tokens']): 
   if (totals !== null) find(walk, { code: 'TOTALS', seq: entry.seq, message: totals })
   const evidence = checkEvidence(walk.evidence, entry, tokens)
   if (evidence !== null) find(walk, { code: 'EVIDENCE', seq: entry.seq, message: evidence })
+  const archived = entry.type === 'archived' ? checkArchived(walk.archived, entry) : null
+  if (archived !== null) find(walk, { code: 'ARCHIVE', seq: entry.seq, message: archived })
   if (entry.type === 'evidence-pruned') {
     const message = `the tokens of ${entry.batches} batches up to entry ${entry.to} were removed`
     remark(walk, { code: 'PRUNED', seq: entry.seq, message })
@@ -318,6 +321,12 @@ function checkEnd(walk: Walk, claimed: number | null): void {
     const message = 'its tokens are not stored, and no entry says that they were removed'
     find(walk, { code: 'EVIDENCE-MISSING', seq, message })
   }
+  for (const { seq, message } of checkStated(walk.archived, size)) {
+    find(walk, { code: 'ARCHIVE', seq, message })
+  }
+  const { seen, unsaid } = judgeArchived(walk.archived)
+  if (unsaid !== null) find(walk, { code: 'ARCHIVE', ...unsaid })
+  if (seen !== null) remark(walk, { code: 'ARCHIVED', ...seen })
   if (claimed !== null && claimed > size) {
     const message = `the head counts ${claimed} entries, and ${size} are there`
     find(walk, { code: 'TRUNCATED', seq: size, message })

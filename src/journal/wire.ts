@@ -166,6 +166,15 @@ const evidencePruned = closed({
   batches: whole(1),
 })
 
+const archived = closed({
+  ...begin('archived'),
+  from: count,
+  to: count,
+  entries: whole(1),
+  size: whole(2),
+  root: hash,
+})
+
 const evidenceKeyDestroyed = closed({ ...begin('evidence-key-destroyed'), key: keyId })
 
 const recovered = closed({
@@ -189,6 +198,7 @@ export const wireEntry = chosen('type', {
   keys: chosen('use', { entry: signingKeys, checkpoint: signingKeys, evidence: evidenceKeys }),
   heartbeat,
   'evidence-pruned': evidencePruned,
+  archived,
   'evidence-key-destroyed': evidenceKeyDestroyed,
   recovered,
 })
@@ -261,6 +271,10 @@ export function toWire(entry: Entry): WireEntry {
       return { v: 1, type, ...placed }
     case 'evidence-pruned':
       return { v: 1, type, ...placed, from: entry.from, to: entry.to, batches: entry.batches }
+    case 'archived': {
+      const { from, to, entries, size } = entry
+      return { v: 1, type, ...placed, from, to, entries, size, root: entry.root.toString('base64') }
+    }
     case 'evidence-key-destroyed':
       return { v: 1, type, ...placed, key: entry.key }
     case 'recovered': {
@@ -356,6 +370,10 @@ export function fromWire(wire: WireEntry): Entry {
       return { ...placed, type: wire.type }
     case 'evidence-pruned':
       return { ...placed, type: wire.type, from: wire.from, to: wire.to, batches: wire.batches }
+    case 'archived': {
+      const { type, from, to, entries, size, root } = wire
+      return { ...placed, type, from, to, entries, size, root: Buffer.from(root, 'base64') }
+    }
     case 'evidence-key-destroyed':
       return { ...placed, type: wire.type, key: wire.key }
     case 'recovered': {

@@ -8,7 +8,7 @@ import { signCheckpoint } from '../../src/journal/checkpoint.ts'
 import type { SignedHead } from '../../src/journal/checkpointer.ts'
 import { nodesOf, proveConsistency } from '../../src/journal/merkle.ts'
 import { noteSignerOf, parseVerifierKey, type VerifierKey } from '../../src/journal/note.ts'
-import type { StoredEntry } from '../../src/journal/verify.ts'
+import type { StoredEntry } from '../../src/journal/reader.ts'
 import {
   batch,
   genesis,

@@ -9,7 +9,8 @@ import {
   type TreeHead,
 } from '../../src/journal/merkle.ts'
 import { signerOf, type Signer } from '../../src/journal/signature.ts'
-import type { JournalReader, StoredEntry, VerifyReport } from '../../src/journal/verify.ts'
+import type { JournalReader, StoredEntry } from '../../src/journal/reader.ts'
+import type { VerifyReport } from '../../src/journal/verify.ts'
 
 export const fixedClock: Clock = {
   now: () => new Date('2026-11-22T12:00:00.250Z'),

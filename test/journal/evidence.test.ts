@@ -12,7 +12,8 @@ import {
   type RowKey,
 } from '../../src/journal/evidence.ts'
 import { checkInclusion, leafHash } from '../../src/journal/merkle.ts'
-import { exitOf, verify, type JournalReader, type StoredEntry } from '../../src/journal/verify.ts'
+import type { JournalReader, StoredEntry } from '../../src/journal/reader.ts'
+import { exitOf, verify } from '../../src/journal/verify.ts'
 import type { EntryDraft } from '../../src/journal/entry.ts'
 import {
   batch,

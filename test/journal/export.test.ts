@@ -11,7 +11,7 @@ import { EMPTY_RANGE, extend, leafHash, printTreeHead, rootOf } from '../../src/
 import { openExport } from '../../src/journal/read-export.ts'
 import { addToTiles, beginTiles, partialTiles, type Tile } from '../../src/journal/tiles.ts'
 import { verifyExport } from '../../src/journal/verify-export.ts'
-import type { StoredEntry } from '../../src/journal/verify.ts'
+import type { StoredEntry } from '../../src/journal/reader.ts'
 import { codes, headOf, journalOf, sealed, SMALL_JOURNAL } from './builders.ts'
 import { ROOT } from '../meta/sources.ts'
 

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
 import { leafHash, parseTreeHead } from '../../src/journal/merkle.ts'
 import { parseVerifierKey } from '../../src/journal/note.ts'
-import { verify, type StoredEntry } from '../../src/journal/verify.ts'
+import type { StoredEntry } from '../../src/journal/reader.ts'
+import { verify } from '../../src/journal/verify.ts'
 import { readerOf } from './builders.ts'
 
 async function read(name: string): Promise<string> {

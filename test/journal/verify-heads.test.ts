@@ -5,7 +5,8 @@ import { NO_ENTRY, type TreeHead } from '../../src/journal/merkle.ts'
 import { noteSignerOf, parseNote, parseVerifierKey, printNote } from '../../src/journal/note.ts'
 import { hasQuorum, parseTrust, type Trust } from '../../src/journal/trust.ts'
 import { verifyHeads, type HeadsOptions, type KeptNote } from '../../src/journal/verify-heads.ts'
-import { exitOf, type StoredEntry } from '../../src/journal/verify.ts'
+import type { StoredEntry } from '../../src/journal/reader.ts'
+import { exitOf } from '../../src/journal/verify.ts'
 import type { EntryDraft } from '../../src/journal/entry.ts'
 import {
   batch,

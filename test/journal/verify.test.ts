@@ -4,11 +4,11 @@ import { encodeEntry, parseEntry } from '../../src/journal/entry.ts'
 import { leafHash, NO_ENTRY } from '../../src/journal/merkle.ts'
 import { parseVerifierKey, type VerifierKey } from '../../src/journal/note.ts'
 import { checkSignature } from '../../src/journal/signature.ts'
+import type { StoredEntry } from '../../src/journal/reader.ts'
 import {
   exitOf,
   readGenesis,
   verify,
-  type StoredEntry,
   type VerifyOptions,
   type VerifyReport,
 } from '../../src/journal/verify.ts'

@@ -20,14 +20,15 @@ import { openExport } from '../../journal/read-export.ts'
 import { journalReader } from '../../journal/read.ts'
 import { verifyExport } from '../../journal/verify-export.ts'
 import { verifyHeads, type HeadsOptions } from '../../journal/verify-heads.ts'
-import { exitOf, type JournalReader, type VerifyReport } from '../../journal/verify.ts'
+import type { JournalReader } from '../../journal/reader.ts'
+import { exitOf, type VerifyReport } from '../../journal/verify.ts'
 import { required } from '../config.ts'
 import { openAt, type CliContext } from '../context.ts'
 import { inconclusive, InconclusiveError, TamperedError } from '../inconclusive.ts'
 import { readProof, writeNew } from '../proof-file.ts'
 import { rulesIn } from '../rule-texts.ts'
 import { readTrust } from '../trust-file.ts'
-import { age, expectedHead, knownElsewhere, type Known } from './journal-verify.ts'
+import { age, expectedHead, knownElsewhere, whole, type Known } from './journal-verify.ts'
 
 type Options = Known & {
   readonly run?: string
@@ -54,6 +55,7 @@ export function certificateCommand(context: CliContext): Command {
     .option('--dir <folder>', 'from an export; no database is asked')
     .option('--trust <file>', 'keys, witnesses and quorum that you trust, as kept elsewhere')
     .option('--anchor <place...>', 'checkpoints kept elsewhere: a folder, a file or an address')
+    .option('--archive <folder...>', 'what journal archive wrote, if it goes back that far')
     .option('--max-age <age>', 'how old the newest of them may be: 26h, 90m, 7d', age)
     .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
     .option('--controller <name>', 'who is responsible for the data, as it is to be printed')
@@ -128,7 +130,7 @@ async function fromDatabase(url: string, work: Work): Promise<Made> {
   await checkMigrated(connection.db)
   return await inSnapshot(connection.db, async (trx) => {
     const rules = await rulesIn(work.options.policies ?? [])
-    return gathered(journalReader(trx), rules, work, verifyHeads)
+    return gathered(await whole(journalReader(trx), work.options), rules, work, verifyHeads)
   })
 }
 
@@ -138,7 +140,7 @@ async function fromFolder(folder: string, work: Work): Promise<Made> {
   for await (const { name, text } of reader.policies()) {
     rules.set(name.replace(/\.json$/, ''), text.toString())
   }
-  return gathered(reader, rules, work, verifyExport)
+  return gathered(await whole(reader, work.options), rules, work, verifyExport)
 }
 
 async function gathered<R extends JournalReader>(
@@ -156,8 +158,21 @@ async function gathered<R extends JournalReader>(
       `no certificate of a journal that was tampered with: entry ${first?.seq}: ${first?.code}: ${first?.message}`,
     )
   }
+  const { archivedUntil } = seen
+  const remedy =
+    archivedUntil === null
+      ? undefined
+      : `what was journalled before ${archivedUntil} is archived, in part at least: give --archive`
   if (scope.kind === 'run' && !seen.runs.has(scope.run)) {
-    throw new InconclusiveError(`the journal has no run ${scope.run}`)
+    throw new InconclusiveError(
+      `the journal has no run ${scope.run}`,
+      remedy === undefined ? {} : { remedy },
+    )
+  }
+  if (scope.kind === 'period' && remedy !== undefined && scope.from <= (archivedUntil ?? '')) {
+    throw new InconclusiveError(`not everything of ${scope.from} to ${scope.to} is here`, {
+      remedy,
+    })
   }
   const notes: { size: number; note: string }[] = []
   const keys = known.trust?.log ?? seen.checkpointKeys

@@ -151,7 +151,7 @@ async function proved(
     `no evidence of this row under ${ids} in ${journal.size} entries of ${origin}`,
     {
       remedy:
-        'this does not say that it was not destroyed: other keys, removed tokens and batches that only count show nothing',
+        'this does not say that it was not destroyed: other keys, removed tokens, batches that only count, and what is archived (--dir names an archive) show nothing',
     },
   )
 }

@@ -6,10 +6,12 @@ import type { Db } from '../../db/connect.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { inSnapshot } from '../../db/transaction.ts'
 import { readAnchors } from '../../journal/anchors.ts'
+import { withArchives } from '../../journal/archived.ts'
 import type { EvidenceKey } from '../../journal/evidence.ts'
 import { parseCheckpoint } from '../../journal/checkpoint.ts'
 import { parseTreeHead, type TreeHead } from '../../journal/merkle.ts'
 import { parseNote, parseVerifierKey, type VerifierKey } from '../../journal/note.ts'
+import type { JournalReader } from '../../journal/reader.ts'
 import { openExport } from '../../journal/read-export.ts'
 import { entriesBackwards, journalReader, readTokens } from '../../journal/read.ts'
 import { findResurrected } from '../../journal/resurrected.ts'
@@ -32,6 +34,8 @@ export type Known = {
   /** In milliseconds. */
   readonly maxAge?: number
   readonly deep?: boolean
+  /** Folders that `journal archive` wrote. */
+  readonly archive?: readonly string[]
 }
 
 type Options = Known & {
@@ -46,6 +50,7 @@ export function verifyCommand(context: CliContext): Command {
     .option('--dir <folder>', 'verify an export; no database is asked')
     .option('--trust <file>', 'keys, witnesses and quorum that you trust, as kept elsewhere')
     .option('--anchor <place...>', 'checkpoints kept elsewhere: a folder, a file or an address')
+    .option('--archive <folder...>', 'what journal archive wrote, to be compared too')
     .option('--max-age <age>', 'how old the newest of them may be: 26h, 90m, 7d', age)
     .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
     .option(
@@ -67,8 +72,11 @@ export function verifyCommand(context: CliContext): Command {
       const report = await inconclusive(async () => {
         const known = await knownElsewhere(context, options)
         return options.dir === undefined
-          ? verifyAt(url, known, options.deep === true ? await evidenceKey(context) : null)
-          : verifyExport(await openExport(options.dir), known)
+          ? verifyAt(url, options, {
+              known,
+              evidence: options.deep === true ? await evidenceKey(context) : null,
+            })
+          : verifyExport(await whole(await openExport(options.dir), options), known)
       })
       context.out(options.output === 'json' ? renderReportJson(report) : renderReport(report))
       context.exit(exitOf(report.verdict))
@@ -96,10 +104,20 @@ export async function knownElsewhere(context: CliContext, options: Known): Promi
   }
 }
 
+/** The journal with what archives have of it. */
+export async function whole<R extends JournalReader>(
+  reader: R,
+  { archive = [] }: Pick<Known, 'archive'>,
+): Promise<R> {
+  return withArchives(reader, await Promise.all(archive.map(openExport)))
+}
+
+type Compared = { readonly known: HeadsOptions; readonly evidence: EvidenceKey | null }
+
 async function verifyAt(
   url: string,
-  known: HeadsOptions,
-  evidence: EvidenceKey | null,
+  options: Known,
+  { known, evidence }: Compared,
 ): Promise<VerifyReport> {
   await using connection = await openAt(url)
   await checkMigrated(connection.db).catch((error: unknown) => {
@@ -111,7 +129,9 @@ async function verifyAt(
   })
   // One snapshot: evidence that is pruned meanwhile would look stolen.
   const { db } = connection
-  const report = await inSnapshot(db, async (trx) => verifyHeads(journalReader(trx), known))
+  const report = await inSnapshot(db, async (trx) =>
+    verifyHeads(await whole(journalReader(trx), options), known),
+  )
   return evidence === null ? report : await lookedFor(db, report, evidence)
 }
 

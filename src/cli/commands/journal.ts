@@ -7,8 +7,9 @@ import { findEntryBySeq, readEntries } from '../../journal/read.ts'
 import { renderEntry, renderList } from '../../journal/render.ts'
 import { parseVerifierKey } from '../../journal/note.ts'
 import { checkSignature } from '../../journal/signature.ts'
-import type { StoredEntry } from '../../journal/verify.ts'
+import type { StoredEntry } from '../../journal/reader.ts'
 import { openConnection, type CliContext } from '../context.ts'
+import { archiveCommand } from './journal-archive.ts'
 import { destroyCommand, pruneCommand } from './journal-evidence.ts'
 import { exportCommand } from './journal-export.ts'
 import { certificateCommand } from './journal-certificate.ts'
@@ -35,6 +36,7 @@ export function journalCommand(context: CliContext): Command {
     .addCommand(succeedCommand(context))
     .addCommand(proveCommand(context))
     .addCommand(verifyProofCommand(context))
+    .addCommand(archiveCommand(context))
     .addCommand(pruneCommand(context))
     .addCommand(destroyCommand(context))
 }
@@ -79,6 +81,11 @@ function showCommand(context: CliContext): Command {
       const stored = await findEntryBySeq(connection.db, seq)
       if (stored === null) {
         const { size } = await treeHead(connection.db)
+        if (seq < size) {
+          throw new ConfigError(`the body of entry ${seq} is archived`, {
+            remedy: 'look into entries.jsonl of the archive',
+          })
+        }
         throw new ConfigError(`there is no entry ${seq}: the journal has ${size}`, {
           remedy: size === 0 ? 'run: retentiond migrate' : `name one from 0 to ${size - 1}`,
         })
