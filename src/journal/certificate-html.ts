@@ -1,5 +1,5 @@
 /** A certificate as one page of HTML that needs nothing else, and prints on A4. */
-import type { Certificate, CertifiedLine } from './certificate.ts'
+import type { Bound, Certificate, CertifiedLine } from './certificate.ts'
 import { actionsOf } from './certificate.ts'
 import {
   CERTIFICATE_TEXT,
@@ -210,7 +210,8 @@ function method({ certificate, text }: Page): Html {
   </section>`
 }
 
-function verified({ certificate, text }: Page): Html {
+function verified(page: Page): Html {
+  const { certificate, text } = page
   const { entryKeyId, product, head, anchors, lines } = certificate
   const kinds = new Set(lines.map(({ evidence }) => evidence))
   const [only] = kinds
@@ -225,11 +226,30 @@ function verified({ certificate, text }: Page): Html {
     ${facts([
       [text.facts.head, html`<code>${printTreeHead(head)}</code>`],
       ...(certificate.scope.kind === 'record' ? [] : [[text.facts.outside, outside] as const]),
+      ...bounds(page),
       [text.facts.signedBy, html`<code>${entryKeyId}</code>`],
       ...(product === '' ? [] : [[text.facts.program, product] as const]),
       [text.facts.rows, rows],
     ])}
   </section>`
+}
+
+/** Between which checkpoints it was journalled; of a witness it is its own time. */
+function bounds({ certificate, text }: Page): readonly (readonly [string, Html])[] {
+  const { before, after } = certificate.bounds
+  const rows: readonly (readonly [string, Bound | null])[] = [
+    [text.facts.before, before],
+    [text.facts.after, after],
+  ]
+  return rows.flatMap(([name, bound]) => {
+    if (bound === null) return []
+    const { size, time, cosigned } = bound
+    const at = time === null ? NOTHING : html`, ${instant(time)}`
+    const seen = cosigned.map(
+      (each) => html`; ${text.facts.cosigned(each.name)} ${instant(each.at)}`,
+    )
+    return [[name, html`${text.facts.bound(size)}${at}${seen}`] as const]
+  })
 }
 
 function limits({ certificate, text }: Page): Html {

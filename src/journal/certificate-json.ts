@@ -32,6 +32,7 @@ export function certificateJson(certificate: Certificate): Readonly<Record<strin
       ended_at: endedAt,
     })),
     restored_at: certificate.restoredAt,
+    bounds: certificate.bounds,
     checkpoint: certificate.checkpoint,
     entries: entries.map(({ seq, body, sig, path }) => ({
       seq,

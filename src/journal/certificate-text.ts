@@ -49,6 +49,10 @@ export type CertificateText = {
     readonly none: string
     readonly seen: string
     readonly rows: string
+    readonly before: string
+    readonly after: string
+    readonly bound: (entries: number) => string
+    readonly cosigned: (name: string) => string
   }
   readonly evidence: Readonly<Record<'rows' | 'count' | 'both', string>>
   readonly limits: string
@@ -162,6 +166,10 @@ const EN: CertificateText = {
     none: 'none compared',
     seen: 'the newest seen',
     rows: 'Proof of single rows',
+    before: 'Journalled after checkpoint',
+    after: 'Journalled before checkpoint',
+    bound: (entries) => `of ${entries} entries`,
+    cosigned: (name) => `seen by ${name}`,
   },
   evidence: {
     rows: 'kept for every row',
@@ -298,6 +306,10 @@ const FR: CertificateText = {
     none: 'aucune comparée',
     seen: 'la plus récente vue le',
     rows: 'Preuve ligne par ligne',
+    before: 'Inscrit après le point de contrôle',
+    after: 'Inscrit avant le point de contrôle',
+    bound: (entries) => `de ${entries} écritures`,
+    cosigned: (name) => `vu par ${name} le`,
   },
   evidence: {
     rows: 'conservée pour chaque ligne',

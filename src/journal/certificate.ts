@@ -6,7 +6,7 @@ import type { Action, Entry, TableRows } from './entry.ts'
 import { parseEntry } from './entry.ts'
 import type { RowKey } from './evidence.ts'
 import { leafHash, nodesOf, proveInclusion, type Hash, type TreeHead } from './merkle.ts'
-import { parseVerifierKey, type VerifierKey } from './note.ts'
+import { parseVerifierKey, type NoteSigned, type VerifierKey } from './note.ts'
 import type { Proof, Proved, ProvedEntry } from './proof.ts'
 import type { JournalEntry, JournalReader, StoredEntry } from './reader.ts'
 import type { AnchorReport, Verdict } from './verify.ts'
@@ -55,6 +55,17 @@ export type Stated = {
   readonly issuedAt: string
 }
 
+/** A checkpoint as a bound in time. */
+export type Bound = {
+  readonly size: number
+  /** Of the last entry that it covers, by the database; null if that is not at hand. */
+  readonly time: string | null
+  /** Who saw it, and when, by their own clocks. */
+  readonly cosigned: readonly Cosigned[]
+}
+
+export type Cosigned = { readonly name: string; readonly at: string }
+
 export type Certificate = Stated & {
   /** Unique by construction: the origin, and what of it is certified. */
   readonly number: string
@@ -72,6 +83,8 @@ export type Certificate = Stated & {
   readonly verdict: Verdict | 'proved'
   readonly head: TreeHead
   readonly anchors: AnchorReport | null
+  /** The checkpoints between which it was journalled; null where there is none, or it is not known. */
+  readonly bounds: { readonly before: Bound | null; readonly after: Bound | null }
   /** The signed note that covers what is certified; null if none was signed since. */
   readonly checkpoint: string | null
   /** The entries that state it, each with its way to the root of the checkpoint. */
@@ -89,12 +102,16 @@ export type Gathered = {
   /** As the journal names them. */
   readonly checkpointKeys: VerifierKey[]
   readonly leaves: Hash[]
+  /** Of each entry; empty where there is none at hand. */
+  readonly times: string[]
   readonly policies: Map<number, PolicyEntry>
   readonly databases: Set<string>
   readonly lines: Map<string, CertifiedLine>
   readonly runs: Map<string, CertifiedRun>
   /** Restores: to how many entries, and when that was noticed. */
   readonly restores: { readonly size: number; readonly time: string }[]
+  /** The first entry that is certified; -1 if there is none. */
+  first: number
   lastBatch: number
   /** The bodies of what was journalled before then were not there, or not all; null: all were. */
   archivedUntil: string | null
@@ -110,11 +127,13 @@ export function gatheringOf(scope: Scope): Gathered {
     entryKeyId: '',
     checkpointKeys: [],
     leaves: [],
+    times: [],
     policies: new Map(),
     databases: new Set(),
     lines: new Map(),
     runs: new Map(),
     restores: [],
+    first: -1,
     lastBatch: -1,
     archivedUntil: null,
     stating: [],
@@ -135,11 +154,13 @@ async function* passing(
     if (stored.archived === true) {
       archived = true
       gathered.leaves.push(stored.leafHash)
+      gathered.times.push('')
       yield stored
       continue
     }
     gathered.leaves.push(leafHash(stored.body))
     const { entry } = parseEntry(stored.body)
+    gathered.times.push(entry?.time ?? '')
     // What cannot be read, the verification finds.
     if (entry !== undefined) {
       if (archived) gathered.archivedUntil = entry.time
@@ -164,6 +185,7 @@ function gather(gathered: Gathered, stored: StoredEntry, entry: Entry): void {
   if (entry.type === 'policy') gathered.policies.set(entry.seq, entry)
   if (entry.type === 'recovered') gathered.restores.push({ size: entry.size, time: entry.time })
   if (!isIn(gathered.scope, entry)) return
+  if (gathered.first < 0) gathered.first = entry.seq
   if (entry.type === 'batch') {
     gathered.databases.add(entry.db.sysid)
     gathered.lastBatch = entry.seq
@@ -235,8 +257,15 @@ function addRun({ runs }: Gathered, entry: Extract<Entry, { type: 'run' }>): voi
 
 /** What was found of a journal when the certificate was issued. */
 export type Verified = Pick<Certificate, 'verdict' | 'head' | 'anchors' | 'rules'> & {
-  /** Signed notes with their sizes; those that hold. */
-  readonly notes: readonly { readonly size: number; readonly note: string }[]
+  /** Signed notes that hold. */
+  readonly notes: readonly HeldNote[]
+}
+
+export type HeldNote = {
+  readonly size: number
+  readonly note: string
+  /** By witnesses that are trusted. */
+  readonly cosigned: readonly Cosigned[]
 }
 
 /** Certifies what was gathered. */
@@ -248,9 +277,9 @@ export async function certify(
   const { scope, origin, leaves, stating } = gathered
   const last = stating.at(-1)?.seq ?? 0
   // The first that covers it: nearer in time than any later one.
-  const covering = notes
-    .toSorted((one, other) => one.size - other.size)
-    .find(({ size }) => size > last)
+  const bySize = together(notes)
+  const covering = bySize.find(({ size }) => size > last)
+  const before = bySize.findLast(({ size }) => size <= gathered.first)
   const read = nodesOf(covering === undefined ? [] : leaves.slice(0, covering.size))
   const entries: ProvedEntry[] = []
   for (const { seq, body, sig } of covering === undefined ? [] : stating) {
@@ -271,15 +300,42 @@ export async function certify(
     restoredAt: gathered.restores.flatMap(({ size, time }) =>
       size <= gathered.lastBatch ? [time] : [],
     ),
+    bounds: {
+      before: before === undefined ? null : boundOf(before, gathered),
+      after: covering === undefined || last === 0 ? null : boundOf(covering, gathered),
+    },
     checkpoint: covering?.note ?? null,
     entries,
   }
 }
 
+/** One note of each size, that of most signatures, the smallest size first. */
+function together(notes: readonly HeldNote[]): readonly HeldNote[] {
+  const bySize = new Map<number, HeldNote>()
+  for (const each of notes) {
+    const known = bySize.get(each.size)
+    if (known === undefined || each.cosigned.length > known.cosigned.length) {
+      bySize.set(each.size, each)
+    }
+  }
+  return [...bySize.values()].toSorted((one, other) => one.size - other.size)
+}
+
+function boundOf({ size, cosigned }: HeldNote, { times }: Gathered): Bound {
+  return { size, time: times[size - 1] || null, cosigned }
+}
+
+/** Who cosigned a note, of those that signed it. */
+export function cosignedBy(signed: readonly NoteSigned[]): readonly Cosigned[] {
+  return signed.flatMap(({ key, time }) =>
+    time === null ? [] : [{ name: key.name, at: new Date(time * 1000).toISOString() }],
+  )
+}
+
 /** Certifies one record by its proof, which was checked. */
 export function certifyRecord(
   proof: Proof,
-  { key, target, action, batch, policy, head }: Proved,
+  { key, target, action, batch, policy, head, signed }: Proved,
   stated: Stated & Pick<Certificate, 'rules' | 'origin'>,
 ): Certificate {
   const lines = linesOf(batch, policy).filter(
@@ -298,6 +354,10 @@ export function certifyRecord(
     verdict: 'proved',
     head,
     anchors: null,
+    bounds: {
+      before: null,
+      after: { size: head.size, time: null, cosigned: cosignedBy(signed) },
+    },
     checkpoint: proof.checkpoint,
     entries: [proof.batch, proof.policy],
   }

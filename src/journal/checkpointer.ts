@@ -3,7 +3,7 @@
  * is rolled back would leave a signed head of a tree that never was. One writer at a time, the holder
  * of the lease. What it signs it has verified, entry by entry, from the last checkpoint on.
  */
-import { sql, type Kysely, type Transaction } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type { Clock } from '../base/clock.ts'
 import { ConfigError, invariant, JournalCorruptError } from '../base/errors.ts'
 import type { Db } from '../db/connect.ts'
@@ -18,6 +18,7 @@ import { parseVerifierKey, printVerifierKey, type NoteSigner, type VerifierKey }
 import { findEntryBySeq, journalReader, readHead, readWithTokens, requireEntry } from './read.ts'
 import { lastArchived } from './read-archived.ts'
 import type { Signer } from './signature.ts'
+import { newestCheckpoint, type StoredCheckpoint } from './stored-checkpoints.ts'
 import { requireSoundHead } from './sound.ts'
 import { verify } from './verify.ts'
 import { checkTokens } from './verify-evidence.ts'
@@ -37,9 +38,6 @@ export type CheckpointTools = {
 
 /** A head that was signed and stored, as the note that is published. */
 export type SignedHead = TreeHead & { readonly origin: string; readonly note: string }
-
-/** A checkpoint as it is stored. */
-export type StoredCheckpoint = { readonly size: number; readonly note: string }
 
 /** Signs the journal again and again, and knows what it signed before. */
 export interface Checkpointer {
@@ -200,27 +198,6 @@ async function requireContinued(trx: Transaction<OwnTables>, older: TreeHead): P
 
 function refusal(message: string): JournalCorruptError {
   return new JournalCorruptError(message, { remedy: REFUSED })
-}
-
-/** The checkpoint of the largest size; null if none was signed. */
-export async function newestCheckpoint(db: Kysely<OwnTables>): Promise<StoredCheckpoint | null> {
-  const row = await db
-    .selectFrom('retentiond.checkpoint')
-    .select(['size', 'note'])
-    .orderBy('size', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  return row === undefined ? null : { size: Number(row.size), note: row.note }
-}
-
-/** Every checkpoint, from the smallest on. */
-export async function readCheckpoints(db: Kysely<OwnTables>): Promise<readonly StoredCheckpoint[]> {
-  const rows = await db
-    .selectFrom('retentiond.checkpoint')
-    .select(['size', 'note'])
-    .orderBy('size')
-    .execute()
-  return rows.map(({ size, note }) => ({ size: Number(size), note }))
 }
 
 /** One size has one checkpoint: another one with the same size would be a fork of our making. */

@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely'
 import { ConfigError, JournalCorruptError } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
-import { readCheckpoints } from './checkpointer.ts'
+import { readCheckpoints } from './stored-checkpoints.ts'
 import { parseEntry, type Entry } from './entry.ts'
 import { openExportFolder, type ExportFolder, type GrowingFile } from './export-folder.ts'
 import { README } from './export-readme.ts'

@@ -1,7 +1,7 @@
 /** What the proof of a row is made of: a database, or the folder of an export. */
 import type { Kysely } from 'kysely'
 import type { OwnTables } from '../db/schema.ts'
-import { newestCheckpoint } from './checkpointer.ts'
+import { bestFirst, readCheckpoints, type StoredCheckpoint } from './stored-checkpoints.ts'
 import { parseEntry } from './entry.ts'
 import { readNamedKeys, type NamedKeys } from './keys.ts'
 import { nodesOf, type Hash } from './merkle.ts'
@@ -17,8 +17,8 @@ import { readGenesis } from './verify.ts'
 export type Provable = ProofSource & {
   readonly size: number
   readonly keys: Pick<NamedKeys, 'origin' | 'checkpoint' | 'evidence'>
-  /** The newest note; null if none was signed. */
-  readonly checkpoint: string | null
+  /** The notes, the one that shows most first. */
+  readonly checkpoints: readonly string[]
 }
 
 /** The journal of a database. `db` is one snapshot: a proof is of one state. */
@@ -27,7 +27,7 @@ export async function provableDatabase(db: Kysely<OwnTables>): Promise<Provable>
   return {
     size: head?.size ?? 0,
     keys: await readNamedKeys(db),
-    checkpoint: (await newestCheckpoint(db))?.note ?? null,
+    checkpoints: bestFirst(await readCheckpoints(db)).map(({ note }) => note),
     backwards: () => entriesBackwards(db),
     entry: async (seq) => findEntryBySeq(db, seq),
     tokens: async (seq) => readTokens(db, seq),
@@ -51,12 +51,12 @@ export async function provableExport(reader: ExportReader): Promise<Provable | n
   const keys = keysOf(entries)
   if (keys === null) return null
   const bySeq = new Map(entries.map((entry) => [entry.seq, entry]))
-  let newest: string | null = null
-  for await (const { note } of reader.checkpoints()) newest = note
+  const notes: StoredCheckpoint[] = []
+  for await (const { name, note } of reader.checkpoints()) notes.push({ size: Number(name), note })
   return {
     size: leaves.length,
     keys,
-    checkpoint: newest,
+    checkpoints: bestFirst(notes).map(({ note }) => note),
     backwards: async function* backwards() {
       yield* entries.toReversed()
     },

@@ -8,6 +8,7 @@ import { TILE_TOKENS, TOKEN_BYTES, tokenOf, type OpenedToken, type RowKey } from
 import { checkInclusion, leafHash, type Hash, type TreeHead } from './merkle.ts'
 import { closed, list, one, shaped, some, text, upTo, whole, type Of, type Shape } from './shape.ts'
 import { checkSignature } from './signature.ts'
+import type { NoteSigned } from './note.ts'
 import { hasQuorum, type Trust } from './trust.ts'
 
 type BatchEntry = Extract<Entry, { type: 'batch' }>
@@ -42,6 +43,8 @@ export type Proved = {
   readonly batch: BatchEntry
   readonly policy: Extract<Entry, { type: 'policy' }>
   readonly head: TreeHead
+  /** Who of those that are trusted signed the checkpoint, and when witnesses saw it. */
+  readonly signed: readonly NoteSigned[]
 }
 
 /** What a proof is worth: what it proves, or why it proves nothing. */
@@ -145,7 +148,8 @@ export function checkProof(proof: Proof, trust: Trust): CheckedProof {
   }
   const { target, action } = table
   const { size, root } = head
-  return { proved: { key: proof.key, target, action, batch, policy, head: { size, root } } }
+  const { signed } = note
+  return { proved: { key: proof.key, target, action, batch, policy, head: { size, root }, signed } }
 }
 
 function checkEntry({ seq, body, sig, path }: ProvedEntry, head: TreeHead, trust: Trust) {

@@ -21,8 +21,8 @@ export interface ProofSource {
 
 export type Wanted = { readonly origin: string; readonly target: string; readonly key: RowKey }
 
-/** A checkpoint that can be led to, with the keys that its signature is read with. */
-export type Anchor = { readonly note: string; readonly keys: readonly VerifierKey[] }
+/** Checkpoints that can be led to, the one that shows most first, with the keys that their signatures are read with. */
+export type Anchor = { readonly notes: readonly string[]; readonly keys: readonly VerifierKey[] }
 
 /**
  * The proof of the newest batch that acted on the row. `nothing`: no token of this key is the row's,
@@ -43,22 +43,33 @@ export async function proveRow(
     if (entry?.type !== 'batch') continue
     const found = await find(source, evidence, wanted, entry)
     if (found === null) continue
-    const note = openCheckpoint(anchor.note, anchor.keys)
+    const covering = coveringNote(anchor, entry.seq)
     const policy = await source.entry(entry.policy.seq)
-    if (note.fault !== undefined || policy === null) return { fault: 'uncovered' }
-    const { size } = note.checkpoint
-    if (size <= entry.seq) return { fault: 'uncovered' }
+    if (covering === null || policy === null) return { fault: 'uncovered' }
+    const { size, note } = covering
     return {
       proof: {
         key: wanted.key,
         ...found,
         batch: await proved(source, stored, size),
         policy: await proved(source, policy, size),
-        checkpoint: anchor.note,
+        checkpoint: note,
       },
     }
   }
   return { fault: 'nothing' }
+}
+
+function coveringNote(
+  { notes, keys }: Anchor,
+  seq: number,
+): { readonly size: number; readonly note: string } | null {
+  for (const note of notes) {
+    const opened = openCheckpoint(note, keys)
+    const size = opened.fault === undefined ? opened.checkpoint.size : 0
+    if (size > seq) return { size, note }
+  }
+  return null
 }
 
 async function find(

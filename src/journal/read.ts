@@ -3,6 +3,7 @@ import { JournalCorruptError } from '../base/errors.ts'
 import type { OwnTables } from '../db/schema.ts'
 import { parseEntry, type Entry, type PolicyReference, type TableRows } from './entry.ts'
 import type { Hash } from './merkle.ts'
+import { readCheckpoints } from './stored-checkpoints.ts'
 import { addTotals, rowsOf, type Totals } from './totals.ts'
 import { interleaved } from './archived.ts'
 import { lastArchived, readArchivedEntries, readArchivedLeaves } from './read-archived.ts'
@@ -231,12 +232,7 @@ export async function readTokens(db: Db, seq: number): Promise<Buffer | null> {
 }
 
 async function* storedCheckpoints(db: Db) {
-  const rows = await db
-    .selectFrom('retentiond.checkpoint')
-    .select(['size', 'note'])
-    .orderBy('size')
-    .execute()
-  for (const { size, note } of rows) yield { name: String(size), note }
+  for (const { size, note } of await readCheckpoints(db)) yield { name: String(size), note }
 }
 
 /** Bytes of all tokens. PostgreSQL knows the length of each without reading it. */

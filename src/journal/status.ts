@@ -2,7 +2,7 @@
 import type { Kysely } from 'kysely'
 import { inSnapshot } from '../db/transaction.ts'
 import type { OwnTables } from '../db/schema.ts'
-import { newestCheckpoint } from './checkpointer.ts'
+import { newestCheckpoint } from './stored-checkpoints.ts'
 import { findLostGuards, printLostGuard, type LostGuard } from './guards.ts'
 import { readNamedKeys } from './keys.ts'
 import { printTreeHead, type TreeHead } from './merkle.ts'

@@ -19,7 +19,12 @@ import {
 } from './verify.ts'
 
 /** A checkpoint as it is kept, and where. */
-export type KeptNote = { readonly name: string; readonly note: string }
+export type KeptNote = {
+  readonly name: string
+  readonly note: string
+  /** The journal's own copy: believed for those who cosigned it. */
+  readonly own?: true
+}
 
 /** A head that the journal states beside its checkpoints. */
 export type StatedHead = { readonly size: number; readonly root: Hash; readonly where: string }
@@ -58,7 +63,8 @@ export async function verifyHeads(
   ]
   const pinned = options.trustKey !== null || (trust !== null && trust.entry !== null)
   const believed = pinned && report.findingCount === 0
-  const kept = checkAnchors(anchors, seen, { trust, believed })
+  const own = cosigned(stored, seen, trust)
+  const kept = checkAnchors([...anchors, ...own], seen, { trust, believed })
   // An entry that cannot be read has no time.
   const expectedMs = Date.parse(seen.times.get(expected?.size ?? 0) ?? '') || null
   return withFindings(judged(report, { ...kept, expectedMs }, options), [
@@ -149,6 +155,24 @@ function checkStored(
   })
 }
 
+/**
+ * The journal's own checkpoints that have a quorum of witnesses: wherever the note was read, they have seen this
+ * head, and so it is known elsewhere. Without witnesses nobody has.
+ */
+function cosigned(
+  stored: readonly KeptNote[],
+  seen: Seen,
+  trust: Trust | null,
+): readonly KeptNote[] {
+  if (trust === null || trust.quorum === null) return []
+  const keys = [...trust.log, ...seen.keys.map(({ key }) => key), ...trust.witnesses]
+  return stored.flatMap(({ name, note }) => {
+    const opened = openCheckpoint(note, keys)
+    const witnessed = opened.fault === undefined && hasQuorum(trust, opened.signed)
+    return witnessed ? [{ name: `checkpoint ${name}`, note, own: true as const }] : []
+  })
+}
+
 type Believed = {
   readonly trust: Trust | null
   /** The keys that the journal names follow from one that is trusted. */
@@ -181,10 +205,12 @@ function checkAnchors(kept: readonly KeptNote[], seen: Seen, by: Believed): Kept
   const bySize = kept.toSorted(
     (one, other) => (sizeOf(one.note)[0] ?? 0) - (sizeOf(other.note)[0] ?? 0),
   )
-  for (const { name: where, note } of bySize) {
+  for (const { name: where, note, own } of bySize) {
     const opened = openCheckpoint(note, [...keys, ...(trust?.witnesses ?? [])])
     const seq = Math.max((sizeOf(note)[0] ?? 0) - 1, 0)
     if (opened.fault !== undefined) {
+      // Of its own it was said already, unless its key is not one to stand on.
+      if (own === true) continue
       const code = opened.fault === 'unknown' ? 'KEY' : 'SIGNATURE'
       findings.push({ code, seq, message: `${where} is ${opened.fault}: ${WHY[opened.fault]}` })
       continue
@@ -197,7 +223,7 @@ function checkAnchors(kept: readonly KeptNote[], seen: Seen, by: Believed): Kept
     }
     heads.set(head.size, { root: head.root, where })
     const wrong = checkRoot(seen, head, where)
-    findings.push(...wrong)
+    if (own !== true) findings.push(...wrong)
     if (head.extensions.length > 0) {
       const message = `${where} has lines after the third, which are not believed`
       remarks.push({ code: 'EXTENSION', seq, message })

@@ -1,11 +1,11 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, test } from 'vitest'
 import { openCheckpoint } from '../../src/journal/checkpoint.ts'
 import { parseVerifierKey, type VerifierKey } from '../../src/journal/note.ts'
 import { putBack, takeBackup } from '../support/restore.ts'
-import { exitOf, start } from './program.ts'
+import { exitOf, runInside, start } from './program.ts'
 import { openSite } from './site.ts'
 
 const POLICY = `
@@ -32,11 +32,11 @@ test('J-T49: an operator anchors a journal, rotates its keys, restores the datab
   await site.prepare()
   const at = (name: string) => join(site.folder, name)
   for (const name of ['checkpoint', 'witness', 'entry2', 'checkpoint2']) {
-    await site.run(['keygen', at(`${name}.key`)])
+    await runInside(['keygen', at(`${name}.key`)], {})
   }
   const first = { ...site.env, RETENTIOND_CHECKPOINT_KEY_FILE: at('checkpoint.key') }
-  await site.run(['journal', 'checkpoint'], first)
-  const status = await site.run(['journal', 'status', '--output', 'json'], site.auditor)
+  await runInside(['journal', 'checkpoint'], first)
+  const status = await runInside(['journal', 'status', '--output', 'json'], site.auditor)
   const log = (JSON.parse(status.out) as { readonly checkpoint_key: string }).checkpoint_key
 
   const server = start(
@@ -72,19 +72,27 @@ test('J-T49: an operator anchors a journal, rotates its keys, restores the datab
     RETENTIOND_ANCHORS_FILE: at('anchors.yaml'),
     RETENTIOND_STATE_FILE: at('state'),
   }
-  await site.run(['plan', '-o', at('plan.json')], env)
-  const ran = await site.run(['enforce', '--plan', at('plan.json')], env)
+  await runInside(['plan', '-o', at('plan.json')], env)
+  const ran = await runInside(['enforce', '--plan', at('plan.json')], env)
   expect(ran).toMatchObject({ status: 0, err: '' })
+  // What the witness signed goes along, and to whoever trusts it the journal is known elsewhere.
+  const seen = `log ${log}\nwitness parent ${vkey}\nquorum parent\n`
+  await writeFile(at('trust.txt'), seen)
+  await runInside(['journal', 'export', '--out', at('out')], site.auditor)
+  const offline = ['journal', 'verify', '--dir', at('out'), '--trust']
+  expect(await runInside([...offline, at('trust.txt')], {})).toMatchObject({ status: 0 })
+  await writeFile(at('alone.txt'), `log ${log}\n`)
+  expect(await runInside([...offline, at('alone.txt')], {})).toMatchObject({ status: 3 })
   const run = async (statement: string) => site.sql(statement)
   await run("insert into site.visit values (9, '2015-01-01')")
   await takeBackup(run, ['site.visit'])
 
-  const entry = await site.run(['journal', 'rotate-keys', '--entry', at('entry2.key')], env)
+  const entry = await runInside(['journal', 'rotate-keys', '--entry', at('entry2.key')], env)
   expect(entry).toMatchObject({ status: 0, out: expect.stringContaining('/entry+') })
-  const stale = await site.run(['journal', 'checkpoint'], env)
+  const stale = await runInside(['journal', 'checkpoint'], env)
   expect(stale).toMatchObject({ status: 78, err: expect.stringContaining('entry key') })
   const rotated = { ...env, RETENTIOND_ENTRY_KEY_FILE: at('entry2.key') }
-  const checkpoint = await site.run(
+  const checkpoint = await runInside(
     ['journal', 'rotate-keys', '--checkpoint', at('checkpoint2.key')],
     rotated,
   )
@@ -95,26 +103,26 @@ test('J-T49: an operator anchors a journal, rotates its keys, restores the datab
     expect(openCheckpoint(both, keys).fault).toBeUndefined()
   }
   const now = { ...rotated, RETENTIOND_CHECKPOINT_KEY_FILE: at('checkpoint2.key') }
-  const after = await site.run(['enforce'], now)
+  const after = await runInside(['enforce'], now)
   // The witness knows the old key only, and is not there for a while: the folder is enough.
   expect(after.status).toBe(0)
   expect(after.err).toContain('witness parent refused the checkpoint (403)')
   const head = /^journal (\S+)$/m.exec(after.out)?.[1] ?? ''
   const verified = ['journal', 'verify', '--expect', head]
-  expect(await site.run(verified, site.auditor)).toMatchObject({ status: 0 })
+  expect(await runInside(verified, site.auditor)).toMatchObject({ status: 0 })
 
   await putBack(run, ['site.visit'])
-  const refused = await site.run(['enforce'], now)
+  const refused = await runInside(['enforce'], now)
   expect(refused).toMatchObject({
     status: 5,
     err: expect.stringContaining('the state file remembers'),
   })
   expect(await run('select id from site.visit')).toEqual([{ id: 9 }])
   expect((await site.run(['daemon'], { ...now, RETENTIOND_LISTEN: '127.0.0.1:0' })).status).toBe(5)
-  const recovered = await site.run(['journal', 'recover', '--from', at('kept')], now)
+  const recovered = await runInside(['journal', 'recover', '--from', at('kept')], now)
   expect(recovered).toMatchObject({ status: 0, out: expect.stringContaining('appended again') })
-  expect(await site.run(verified, site.auditor)).toMatchObject({ status: 0 })
-  expect(await site.run(['enforce'], now)).toMatchObject({ status: 0 })
+  expect(await runInside(verified, site.auditor)).toMatchObject({ status: 0 })
+  expect(await runInside(['enforce'], now)).toMatchObject({ status: 0 })
   expect(await run('select id from site.visit')).toEqual([])
   expect(await readFile(at('state'), 'utf8')).toMatch(/\n\d+:\S{44}\n$/)
   expect(`${after.err}${recovered.err}${ran.out}`).not.toContain('PRIVATE')

@@ -63,6 +63,7 @@ const DRAFTS: readonly EntryDraft[] = [
 ]
 const ENTRIES = journalOf(DRAFTS)
 const NOTE = LOG === null ? '' : signCheckpoint(LOG, ORIGIN, headOf(ENTRIES))
+const BEFORE = LOG === null ? '' : signCheckpoint(LOG, ORIGIN, headOf(ENTRIES.slice(0, 3)))
 const RULES = new Map([[policy.sha256, '{"id":"site-connection","where":"a < b"}']])
 
 async function certified(scope: Scope, more: readonly EntryDraft[] = []): Promise<Certificate> {
@@ -75,7 +76,13 @@ async function certified(scope: Scope, more: readonly EntryDraft[] = []): Promis
     anchors,
   })
   const { verdict, head, anchors: told = null } = report
-  const notes = [{ size: ENTRIES.length, note: NOTE }]
+  const witnessed = [{ name: 'w1.example', at: '2026-11-22T12:05:00.000Z' }]
+  const first = { size: 3, note: BEFORE, cosigned: [] }
+  const notes = [
+    { size: ENTRIES.length, note: NOTE, cosigned: [] },
+    { size: ENTRIES.length, note: NOTE, cosigned: witnessed },
+    first,
+  ]
   return certify(
     seen,
     { verdict, head, anchors: told, rules: RULES, notes },
@@ -109,6 +116,24 @@ test('a certificate of a period states every run of its days, and says so if the
   expect(all.runs.map((each) => each.run)).toEqual([RUN, OTHER_RUN])
   expect(none).toMatchObject({ lines: [], runs: [], entries: [] })
   expect(renderCertificate(none, 'en')).toContain('Nothing was deleted, anonymised or blocked.')
+})
+
+test('a certificate says between which checkpoints its entries lie, and who saw them when', async () => {
+  const certificate = await certified({ kind: 'run', run: RUN })
+  const later = await certified({ kind: 'period', from: '2026-12-01', to: '2026-12-31' })
+
+  expect(certificate.bounds).toEqual({
+    before: { size: 3, time: '2026-11-22T12:00:02.000000Z', cosigned: [] },
+    after: {
+      size: 9,
+      time: '2026-11-22T12:00:08.000000Z',
+      cosigned: [{ name: 'w1.example', at: '2026-11-22T12:05:00.000Z' }],
+    },
+  })
+  const page = renderCertificate(certificate, 'en').replaceAll(/\s+/g, ' ')
+  expect(page).toContain('Journalled before checkpoint')
+  expect(page).toMatch(/seen by w1\.example <time[^>]*>2026-11-22 12:05:00/)
+  expect(later.bounds).toEqual({ before: null, after: null })
 })
 
 test('a certificate says that what it states came back with a restored backup', async () => {

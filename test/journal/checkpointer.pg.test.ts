@@ -13,10 +13,10 @@ import { openCheckpoint } from '../../src/journal/checkpoint.ts'
 import {
   makeCheckpoint,
   openCheckpointer,
-  readCheckpoints,
   type CheckpointTools,
   type SignedHead,
 } from '../../src/journal/checkpointer.ts'
+import { readCheckpoints } from '../../src/journal/stored-checkpoints.ts'
 import { parseEntry } from '../../src/journal/entry.ts'
 import { beat } from '../../src/journal/heartbeat.ts'
 import { readNamedKeys } from '../../src/journal/keys.ts'

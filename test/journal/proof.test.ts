@@ -65,7 +65,7 @@ async function made(target: string, key: RowKey, note = NOTE, evidence = KEY) {
     nodes: nodesOf(ENTRIES.map(({ body }) => leafHash(body))),
   }
   const wanted = { origin: ORIGIN, target, key }
-  return proveRow(source, evidence, wanted, { note, keys: TRUST.log })
+  return proveRow(source, evidence, wanted, { notes: [note], keys: TRUST.log })
 }
 
 async function proofOf(position: number, target = 'site.connection'): Promise<Proof> {

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { printCheckpoint, signCheckpoint } from '../../src/journal/checkpoint.ts'
 import { NO_ENTRY, type TreeHead } from '../../src/journal/merkle.ts'
 import { noteSignerOf, parseNote, parseVerifierKey, printNote } from '../../src/journal/note.ts'
+import { bestFirst, withCosignatures } from '../../src/journal/stored-checkpoints.ts'
 import { hasQuorum, parseTrust, type Trust } from '../../src/journal/trust.ts'
 import { verifyHeads, type HeadsOptions, type KeptNote } from '../../src/journal/verify-heads.ts'
 import type { StoredEntry } from '../../src/journal/reader.ts'
@@ -285,6 +286,54 @@ test('a checkpoint anchors only with the cosignatures that the trust file asks f
   })
   const forged = { ...one, note: one.note.replace(/.{6}\n$/, 'AAAA==\n') }
   expect(codes(await found(ENTRIES, { trust: any, anchors: [forged] }))).toEqual(['6 SIGNATURE'])
+})
+
+test('a checkpoint of its own that witnesses cosigned shows what they saw, and no more', async () => {
+  const one = trusting(`log ${LOG.vkey(ORIGIN)}\nwitness w1 ${W1.vkey}\nquorum w1\n`)
+  const seconds = (NOW + 20 * HOUR) / 1000
+  const cosigned = W1.cosign(ANCHOR.note, seconds)
+  const own = async (note: string, trust: Trust, entries: readonly StoredEntry[] = ENTRIES) =>
+    verifyHeads(
+      {
+        ...readerOf(entries),
+        checkpoints: async function* notes() {
+          yield { name: '7', note }
+        },
+      },
+      { trustKey: null, expected: null, trust },
+    )
+
+  expect(await own(cosigned, one)).toMatchObject({
+    verdict: 'verified',
+    anchors: {
+      newest: { where: 'checkpoint 7' },
+      newestAt: new Date(seconds * 1000).toISOString(),
+    },
+  })
+  expect(await own(cosigned, LOG_ONLY)).toMatchObject({ verdict: 'unanchored' })
+  expect(await own(ANCHOR.note, one)).toMatchObject({ verdict: 'unanchored', remarks: [] })
+  expect(await own(cosigned.replace(/.{6}\n$/, 'AAAA==\n'), one)).toMatchObject({
+    verdict: 'unanchored',
+  })
+  expect(codes(await own(cosigned, one, ENTRIES.slice(0, 5)))).toContain('6 TRUNCATED')
+})
+
+test('signatures of witnesses go along with a checkpoint, and nothing else that sinks gave back', () => {
+  const line = (note: string) => note.slice(ANCHOR.note.length)
+  const one = line(W1.cosign(ANCHOR.note, 1))
+  const two = line(W2.cosign(ANCHOR.note, 2))
+  const own = ANCHOR.note.slice(ANCHOR.note.indexOf('— '))
+  const worse = ['— nobody\n', `${one}${two}`, own, 'AAAA', `${one}\n`]
+
+  expect(withCosignatures(ANCHOR.note, [one, two, one, ...worse])).toBe(
+    `${ANCHOR.note}${one}${two}`,
+  )
+  const notes = [
+    { size: 9, note: ANCHOR.note },
+    { size: 5, note: `${ANCHOR.note}${one}` },
+    { size: 7, note: `${ANCHOR.note}${two}` },
+  ]
+  expect(bestFirst(notes).map(({ size }) => size)).toEqual([7, 5, 9])
 })
 
 test('a trust file says who has to have seen a checkpoint, and nothing that means nothing', () => {

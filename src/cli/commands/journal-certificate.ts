@@ -6,9 +6,11 @@ import { inSnapshot } from '../../db/transaction.ts'
 import {
   certify,
   certifyRecord,
+  cosignedBy,
   gathering,
   gatheringOf,
   type Certificate,
+  type HeldNote,
   type Scope,
   type Stated,
 } from '../../journal/certificate.ts'
@@ -174,13 +176,14 @@ async function gathered<R extends JournalReader>(
       remedy,
     })
   }
-  const notes: { size: number; note: string }[] = []
-  const keys = known.trust?.log ?? seen.checkpointKeys
+  const notes: HeldNote[] = []
+  const { log: keys = seen.checkpointKeys, witnesses = [] } = known.trust ?? {}
   const kept = [...(known.anchors ?? [])]
   for await (const each of reader.checkpoints?.() ?? []) kept.push(each)
   for (const { note } of kept) {
-    const opened = openCheckpoint(note, [...keys, ...seen.checkpointKeys])
-    if (opened.fault === undefined) notes.push({ size: opened.checkpoint.size, note })
+    const opened = openCheckpoint(note, [...keys, ...seen.checkpointKeys, ...witnesses])
+    if (opened.fault !== undefined) continue
+    notes.push({ size: opened.checkpoint.size, note, cosigned: cosignedBy(opened.signed) })
   }
   const certificate = await certify(seen, { verdict, head, anchors, rules, notes }, stated)
   return { certificate, exit: exitOf(verdict) }

@@ -129,7 +129,7 @@ async function proved(
 ): Promise<Proof> {
   const { origin, checkpoint } = journal.keys
   for (const each of evidence) requireNamed(journal, each)
-  const anchor = { note: journal.checkpoint ?? '', keys: checkpoint }
+  const anchor = { notes: journal.checkpoints, keys: checkpoint }
   for (const each of evidence) {
     const made = await proveRow(within(journal, from, to), each, { origin, target, key }, anchor)
     if (made.fault === undefined)
