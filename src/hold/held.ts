@@ -91,22 +91,25 @@ export function climbs(path: readonly Above[], row: string): RawBuilder<boolean>
 
 /** The keys of all rows that `row` of the same table refers to, or that those refer to. */
 function everyStep({ table, key, repeats }: Above, row: string): RawBuilder<unknown> {
-  const columns = (of: string) => sql.join(key.map(({ name }) => columnId(of, name)))
+  const linked = [...key.map(({ name }) => name), ...repeats.flatMap((each) => each.fromColumns)]
+  const columns = sql.join([...new Set(linked)].map((name) => columnId('step_up', name)))
   const step = (from: string) =>
     sql.join(
       repeats.map((foreignKey) => refersTo(foreignKey, from, 'step_up')),
       sql` or `,
     )
+  // Each step by the key: PostgreSQL expects many more rows above a row than there are, and would read
+  // the whole table for each of them.
   return sql`lateral (
     with recursive reached as (
-      select ${columns('step_up')} from ${tableId(table)} as step_up where ${step(row)}
+      select ${columns} from ${tableId(table)} as step_up where ${step(row)}
       union
-      select ${columns('step_up')}
-      from reached
-      join ${tableId(table)} as step on ${sameKey(key, 'step', 'reached')}
-      join ${tableId(table)} as step_up on ${step('step')}
+      select further.*
+      from reached cross join lateral (
+        select ${columns} from ${tableId(table)} as step_up where ${step('reached')} offset 0
+      ) as further
     )
-    select ${columns('reached')} from reached
+    select ${sql.join(key.map(({ name }) => columnId('reached', name)))} from reached
   )`
 }
 

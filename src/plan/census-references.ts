@@ -4,7 +4,7 @@ import { printTable, sameTable } from '../base/names.ts'
 import type { Child } from '../catalog/fitted.ts'
 import type { ReferenceKind } from '../policy/policy.ts'
 import type { Verdict } from './census.ts'
-import { isDue, type View } from './due.ts'
+import { isDue, stated, type View } from './due.ts'
 import { countReferring } from './going.ts'
 import { isActionable } from './hindrance.ts'
 import { takesAway } from '../policy/policy.ts'
@@ -41,7 +41,7 @@ export async function countChildren(
     counted.push({ ...(await countRows(db, view, child)), action: gone })
   }
   for (const child of detached) {
-    counted.push({ ...(await countRows(db, view, child, staysIn(view, child))), action: 'detach' })
+    counted.push({ ...(await countRows(db, view, child, staysIn(child))), action: 'detach' })
   }
   return counted
 }
@@ -50,19 +50,26 @@ async function countRows(
   db: QueryExecutorProvider,
   view: View,
   child: Pick<Child, 'table' | 'foreignKeys'>,
-  only?: (row: string) => RawBuilder<unknown>,
+  only?: Only,
 ): Promise<{ readonly table: string; readonly rows: number }> {
-  const { rows } = await countReferring(view, child, isActionable(view), only).execute(db)
+  const { rows } = await stated(view, (within) =>
+    countReferring(within, child, isActionable(within), only?.(within)),
+  ).execute(db)
   return { table: printTable(child.table), rows: Number(rows[0]?.rows ?? 0) }
 }
 
+/** What else has to be true of a row that is counted. */
+type Only = (view: View) => (row: string) => RawBuilder<unknown>
+
 /** A record that goes itself is not detached from another one. */
-function staysIn(view: View, child: Pick<Child, 'table'>): (row: string) => RawBuilder<unknown> {
-  const { fitted } = view
-  if (!takesAway(fitted.rule) || !sameTable(child.table, fitted.table)) {
-    return () => sql`true`
+function staysIn(child: Pick<Child, 'table'>): Only {
+  return (view) => {
+    const { fitted } = view
+    if (!takesAway(fitted.rule) || !sameTable(child.table, fitted.table)) {
+      return () => sql`true`
+    }
+    return (row) => sql`(${isActionable({ ...view, row, level: view.level + 1 })}) is not true`
   }
-  return (row) => sql`(${isActionable({ ...view, row, level: view.level + 1 })}) is not true`
 }
 
 /** Counts the rows that refer to rows of the rule, link by link to the end of the graph. */
@@ -77,11 +84,13 @@ export async function countReferences(
     const some = acts ? (counts.due ?? 0) > 0 : SPARED.some((verdict) => (counts[verdict] ?? 0) > 0)
     const from = { table, foreignKeys: [key] }
     const { rows } = some
-      ? await countReferring(
-          view,
-          from,
-          acts ? isActionable(view) : isDue(view),
-          as === 'detach' ? staysIn(view, from) : undefined,
+      ? await stated(view, (within) =>
+          countReferring(
+            within,
+            from,
+            acts ? isActionable(within) : isDue(within),
+            as === 'detach' ? staysIn(from)(within) : undefined,
+          ),
         ).execute(db)
       : { rows: [] }
     const names = { from: printTable(key.from), to: printTable(key.to), key: key.name }

@@ -6,7 +6,7 @@ import {
   type ChildRows,
   type ReferenceRows,
 } from './census-references.ts'
-import { isInClass, type View } from './due.ts'
+import { isInClass, stated, type View } from './due.ts'
 import { lateness, sumOverdue, type Late, type Overdue } from './overdue.ts'
 import {
   eventsOf,
@@ -132,8 +132,13 @@ async function countJudged(
   view: View,
   split: Split | null,
 ): Promise<readonly (Counted & DueDays & Late)[]> {
+  const { rows } = await stated(view, (within) => countDays(within, split)).execute(db)
+  return rows
+}
+
+function countDays(view: View, split: Split | null): RawBuilder<Counted & DueDays & Late> {
   // By day first: there are few days, and a median over the rows themselves would have to sort them.
-  const { rows } = await sql<Counted & DueDays & Late>`
+  return sql`
     with
       daily as (
         select verdict, day, count(*) as rows
@@ -152,8 +157,7 @@ async function countJudged(
       (min(day) filter (where upto * 2 >= total))::text as median,
       ${lateness(view)}
     from summed
-    group by verdict`.execute(db)
-  return rows
+    group by verdict`
 }
 
 /**

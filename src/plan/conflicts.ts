@@ -10,7 +10,8 @@ import { readBoundary, type Cutoff } from './boundary.ts'
 import { isDue, isInClass, viewOf, type View } from './due.ts'
 import { namingFilter } from './filter-fails.ts'
 import { countReferring } from './going.ts'
-import { heldBy, hinders, hindrancesOf } from './hindrance.ts'
+import { heldBy } from './hindrance.ts'
+import { hinders, hindrancesOf } from './named-hindrances.ts'
 
 export const MEETINGS = [
   'hold',

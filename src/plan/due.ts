@@ -7,6 +7,8 @@ import type { FittedRule, StartedRule } from '../catalog/fitted.ts'
 import { conjunction } from '../db/governed.ts'
 import type { Boundary } from './boundary.ts'
 import { matches } from './condition.ts'
+import { NONE_IDLE, type Idle } from './orders.ts'
+import { KeySets } from './sets.ts'
 import { isOver } from './start.ts'
 
 /** A rule, its law of time, and the alias of the row that a fragment asks about. */
@@ -20,7 +22,11 @@ export type View = {
    * Rules that will have acted before this one in the same run, for a plan that says what the run
    * would do. Null for the run itself, which asks what is true.
    */
-  readonly earlier: ReadonlyMap<string, Pick<View, 'fitted' | 'boundary'>> | null
+  readonly earlier: ReadonlyMap<string, Pick<View, 'fitted' | 'boundary' | 'idle'>> | null
+  /** Kinds of orders of which none is open: nobody has to ask for them. */
+  readonly idle: Idle
+  /** What fragments may ask for by name, if the statement around them begins with it. */
+  readonly sets: KeySets | null
 }
 
 /** What is asked of a row by time alone. */
@@ -28,7 +34,14 @@ export type Asked = Pick<View, 'boundary' | 'row' | 'level'> & { readonly fitted
 
 /** Asks about the row `row` as things are. */
 export function viewOf(fitted: FittedRule, boundary: Boundary): View {
-  return { fitted, boundary, row: 'row', level: 0, earlier: null }
+  return { fitted, boundary, row: 'row', level: 0, idle: NONE_IDLE, earlier: null, sets: null }
+}
+
+/** A statement about what a run would do; sets of keys that its fragments ask for stand before it. */
+export function stated<T>(view: View, build: (view: View) => RawBuilder<T>): RawBuilder<T> {
+  if (view.earlier === null) return build(view)
+  const sets = new KeySets()
+  return sets.before(build({ ...view, sets }))
 }
 
 /** True of a row of the rule's record class whose retention has ended. */

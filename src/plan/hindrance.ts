@@ -1,16 +1,16 @@
 /** Why a row that is due may not be acted on: done, held, left to another rule, kept, blocked, deciding. */
 import { sql, type RawBuilder } from 'kysely'
-import { printTable, sameTable, type TableName } from '../base/names.ts'
+import { sameTable, type TableName } from '../base/names.ts'
 import { isTangled, type Blocker, type Reader, type StartedRule } from '../catalog/fitted.ts'
-import { columnId, conjunction, disjunction, tableId } from '../db/governed.ts'
-import { holdsRow, stillHolds, type Ground } from '../hold/held.ts'
+import { columnId, conjunction, disjunction, keyArray, tableId } from '../db/governed.ts'
+import { stillHolds, type Ground } from '../hold/held.ts'
 import { boundaryOf } from './boundary.ts'
 import { matches } from './condition.ts'
 import { isAnonymised, isDone } from './done.ts'
 import { alias, hasEnded, isDue, isInClass, type View } from './due.ts'
 import { alongOf, anyAmong, keyColumnsOf } from './going.ts'
 import { takesAway } from '../policy/policy.ts'
-import { groundsFor, NONE_IDLE, stillIdle, type Idle } from './orders.ts'
+import { groundsFor, stillIdle, type Idle } from './orders.ts'
 import { refersTo, sameRow } from './refer.ts'
 import { upThrough } from './related.ts'
 import { isAmongThoseThatStay, ownWaits, type IsOver, type OwnWaits } from './stays.ts'
@@ -24,7 +24,7 @@ import { anyInUnit, type Asked } from './unit.ts'
 export function isActionable(
   view: View,
   more: readonly Asked[] = [],
-  idle: Idle = NONE_IDLE,
+  idle: Idle = view.idle,
 ): RawBuilder<boolean> {
   const hindrances = [...hindering(view, view.fitted, idle), ...more]
   const unhindered = isUnhindered(view, hindrances)
@@ -62,7 +62,7 @@ function notDue(view: View): Asked {
 function hindering(
   view: View,
   { blockers: blocking, readers }: OwnWaits,
-  idle: Idle = NONE_IDLE,
+  idle: Idle = view.idle,
 ): readonly Asked[] {
   return [
     ...groundsFor(view.fitted)
@@ -96,7 +96,8 @@ export function isHeld(view: View): RawBuilder<boolean> {
 
 /** Each ground on which the row, or one that changes with it, may be held. */
 export function heldBy(view: View): readonly HeldBy[] {
-  return groundsFor(view.fitted).map(({ along, ground }) => ({
+  const asked = groundsFor(view.fitted).filter((_, at) => !view.idle.has(at))
+  return asked.map(({ along, ground }) => ({
     on: ground.on,
     source: ground.source,
     condition: (only?: RawBuilder<unknown>) =>
@@ -113,11 +114,11 @@ export function isSuperseded(view: View): RawBuilder<boolean> {
   return anyOf(view, superseding(view))
 }
 
-function anyOf(view: View, asked: readonly Asked[]): RawBuilder<boolean> {
+export function anyOf(view: View, asked: readonly Asked[]): RawBuilder<boolean> {
   return disjunction(asked.map(({ along, of }) => anyAmong(view, along, of)))
 }
 
-function superseding(view: View): readonly Asked[] {
+export function superseding(view: View): readonly Asked[] {
   const acting = view.fitted.superseding.map((other): Asked => ({
     along: null,
     of: (row) => sql`${isDueUnder({ ...view, row }, other)} is true`,
@@ -125,7 +126,7 @@ function superseding(view: View): readonly Asked[] {
   // In a plan: a row that an earlier rule takes away goes, and counts, once.
   const taken = takenBefore(view, view.fitted.table).map((earlier): Asked => ({
     along: null,
-    of: (row) => sql`${isActionable({ ...earlier, row, level: view.level + 1 })} is true`,
+    of: (row) => sql`${isTakenBy(view, earlier, row)} is true`,
   }))
   return [...acting, ...taken]
 }
@@ -140,9 +141,58 @@ function takenBefore(view: View, table: TableName): readonly View[] {
 
 /** Each way in which the row is gone by then, taken by a rule before this one. */
 function goneBefore(view: View, table: TableName, row: string): readonly RawBuilder<boolean>[] {
-  return takenBefore(view, table).map((earlier) =>
-    isActionable({ ...earlier, row, level: view.level + 1 }),
-  )
+  return takenBefore(view, table).map((earlier) => isTakenBy(view, earlier, row))
+}
+
+/** True of a row of its table that a rule which acts before takes: asked of the row, or of the set of them all. */
+function isTakenBy(asking: View, earlier: View, row: string): RawBuilder<boolean> {
+  const { fitted, sets } = earlier
+  const asked = { ...earlier, level: earlier.level + 1 }
+  const most = actedBefore(asking).length > FEW ? 1 : MOST_NESTED
+  if (sets === null || nested(earlier, most) <= most) {
+    return isActionable({ ...asked, row })
+  }
+  const taken = { ...asked, row: alias(asked, 'taken') }
+  const keys = (): RawBuilder<unknown> => sql`
+    -- Of distinct keys that it knows nothing about PostgreSQL expects few, and hashes them.
+    select distinct key from (
+      select ${keyArray(fitted.key, taken.row)} as key
+      from ${tableId(fitted.table)} as ${sql.id(taken.row)}
+      where ${isActionable(taken)}
+      offset 0
+    ) as found`
+  return sql<boolean>`(${keyArray(fitted.key, row)} in (${sets.keysOf(`taken by ${fitted.rule.id}`, keys)}))`
+}
+
+/**
+ * A condition that is written out is asked of single rows, by indexes; a set is read as a whole, and
+ * kept in memory. So the set is for conditions that hold more than this many others, and, in those that
+ * speak of more than a few other rules, for all that hold any.
+ */
+const MOST_NESTED = 4
+const FEW = 8
+
+/** How many times a rule's conditions are written out in those of the rule, itself included; counted up to `most`. */
+function nested(view: View, most: number): number {
+  let count = 1
+  for (const other of actedBefore(view)) {
+    if (count > most) return count
+    count += nested(other, most - count)
+  }
+  return count
+}
+
+/** The rules before this one whose doings its conditions speak of, once for each time. */
+function actedBefore(view: View): readonly View[] {
+  const { table, blockers: blocking, readers } = view.fitted
+  return [
+    ...takenBefore(view, table),
+    ...blocking.flatMap(({ key }) => takenBefore(view, key.from)),
+    ...readers.flatMap(({ reader }) => [
+      ...takenBefore(view, reader.table),
+      ...(takesAway(reader.rule) ? [] : [asItActed(view, reader.rule.id) ?? []].flat()),
+    ]),
+  ]
 }
 
 /**
@@ -163,7 +213,7 @@ export function isKept(view: View): RawBuilder<boolean> {
   return anyOf(view, keepers(view))
 }
 
-function keepers(view: View): readonly Asked[] {
+export function keepers(view: View): readonly Asked[] {
   return view.fitted.rivals.map((rival) => ({
     along: null,
     of: (row) => isKeptBy(view, rival, row),
@@ -210,75 +260,8 @@ function referringBy(view: View, each: Blocker, row: string): RawBuilder<unknown
   return sql`(select ${blocker}.* from ${found} offset 0) as ${blocker} where true`
 }
 
-/** What could stand in the way of a row, each by the name of the table or the rule that does. */
-export function hindrancesOf(view: View): {
-  readonly superseding: readonly Named[]
-  readonly keepers: readonly Named[]
-  readonly blockers: readonly Counted[]
-  readonly readers: readonly Counted[]
-  /** Tables of rows that it holds. */
-  readonly holding: readonly Counted[]
-} {
-  const { fitted } = view
-  const named = (asked: readonly Asked[], others: readonly StartedRule[]): readonly Named[] =>
-    others.map(({ rule }, at) => ({
-      name: rule.id,
-      condition: anyOf(view, asked.slice(at, at + 1)),
-    }))
-  const [blocker, waiting] = [alias(view, 'blocker'), alias(view, 'reader')]
-  return {
-    superseding: named(superseding(view), fitted.superseding),
-    keepers: named(keepers(view), fitted.rivals),
-    blockers: fitted.blockers.map((each) => ({
-      name: printTable(each.table),
-      from: sql`${tableId(each.key.from)} as ${sql.id(blocker)}`,
-      along: alongOf(fitted, each.key.to),
-      of: (row) => conjunction([refersTo(each.key, blocker, row), staysFor(view, each, row)]),
-    })),
-    readers: fitted.readers.map((reader) => ({
-      name: reader.reader.rule.id,
-      from: sql`${tableId(reader.reader.table)} as ${sql.id(waiting)}`,
-      along: alongOf(fitted, reader.on),
-      of: (row) => {
-        const { tables, condition } = waits(view, reader, row)
-        return sql`exists (select from (select) as one${tables} where ${condition})`
-      },
-    })),
-    holding: fitted.holding.map(({ covered, source, on }) => ({
-      name: printTable(covered),
-      from: sql`${tableId(covered)} as covered`,
-      along: alongOf(fitted, on),
-      of: (row) => holdsRow(source, row, 'covered', matches),
-    })),
-  }
-}
-
-type Named = { readonly name: string; readonly condition: RawBuilder<unknown> }
-
-/** Rows of another table (`from`) that stand in the way of those rows `of` is true of. */
-export type Counted = Asked & { readonly name: string; readonly from: RawBuilder<unknown> }
-
-/** True of a row that any of those stand in the way of. */
-export function hinders(view: View, { from, along, of }: Counted): RawBuilder<unknown> {
-  return anyAmong(view, along, (row) => sql`exists (select from ${from} where ${of(row)})`)
-}
-
-/** Counts what stands in the way of the governed row that `isRoot` is true of, or of what goes along. */
-export function countHindering(
-  view: View,
-  { from, along, of }: Counted,
-  isRoot: RawBuilder<unknown>,
-): RawBuilder<{ rows: string }> {
-  return sql`
-    select count(*)::text as rows from ${from}
-    where exists (
-      select from ${tableId(view.fitted.table)} as ${sql.id(view.row)}
-      where ${isRoot} and ${anyAmong(view, along, of)}
-    )`
-}
-
 /** True of a referring row that is another one than its parent and will not have gone before it. */
-function staysFor(view: View, each: Blocker, row: string): RawBuilder<boolean> {
+export function staysFor(view: View, each: Blocker, row: string): RawBuilder<boolean> {
   const { key } = each
   const blocker = alias(view, 'blocker')
   const itself = sameTable(key.from, key.to)
@@ -329,7 +312,7 @@ function overForReader(
   return [
     isAnonymised(reader, row),
     ...gone,
-    ...(before === undefined ? [] : [isActionable({ ...before, row, level: view.level + 1 })]),
+    ...(before === undefined ? [] : [isTakenBy(view, before, row)]),
   ]
 }
 
@@ -362,7 +345,7 @@ function readerWaits(view: View, reader: Reader, read: string): RawBuilder<boole
 }
 
 /** True of a row `reader` that the row `read` decides, and on which its rule has yet to act. */
-function waits(
+export function waits(
   view: View,
   each: Reader,
   read: string,

@@ -17,6 +17,7 @@ import { NOTHING_COUNTED, takeCensus, type Census } from './census.ts'
 import { viewOf, type View } from './due.ts'
 import { orFilterFailure, type FilterFailure } from './filter-fails.ts'
 import { isOverFor } from './hindrance.ts'
+import { readIdle } from './orders.ts'
 import { setOffRemarks } from './set-off.ts'
 import { willAct, type Plan, type PlannedRule, type Remark } from './plan.ts'
 import type { Permission } from './refuse.ts'
@@ -79,12 +80,13 @@ async function planRules(
     rules.flatMap(({ reaches }) => reaches),
   )
   const planned: PlannedRule[] = []
-  const earlier = new Map<string, Pick<View, 'fitted' | 'boundary'>>()
+  const earlier = new Map<string, Pick<View, 'fitted' | 'boundary' | 'idle'>>()
   const now = await readInstant(trx)
   for (const fitted of rules) {
     const boundary = await readBoundary(trx, fitted, cutoff)
     const permission = permissionOf(fitted, catalog, approved, now)
-    const view = { ...viewOf(fitted, boundary), earlier }
+    const idle = await readIdle(trx, fitted)
+    const view = { ...viewOf(fitted, boundary), idle, earlier }
     const counted = await orFilterFailure(trx, fitted, async () =>
       countRule(trx, { view, permission, cutoff }),
     )
@@ -102,7 +104,7 @@ async function planRules(
       remarks: [...remarksOn(fitted, stored), ...setOffRemarks(fitted), ...rest.remarks],
     })
     planned.push(rule)
-    if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary })
+    if (willAct(rule)) earlier.set(fitted.rule.id, { fitted, boundary, idle })
   }
   return planned
 }

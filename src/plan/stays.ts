@@ -51,10 +51,17 @@ export function isAmongThoseThatStay(
   row: string,
   { goes, isOver }: Asking,
 ): RawBuilder<boolean> {
+  const { key, rule } = view.fitted
+  const keys = (): RawBuilder<unknown> => keysThatStay(view, { goes, isOver })
+  const set = view.sets === null ? keys() : view.sets.keysOf(`stays under ${rule.id}`, keys)
+  return sql<boolean>`(${keyArray(key, row)} in (${set}))`
+}
+
+function keysThatStay(view: View, { goes, isOver }: Asking): RawBuilder<unknown> {
   const { table, key } = view.fitted
   const low = alias(view, 'low')
   const [waits, circle, stays] = [named(view, 'waits'), named(view, 'circle'), named(view, 'stays')]
-  return sql<boolean>`(${keyArray(key, row)} in (
+  return sql`
     with recursive
       ${allCircles(view, isOver)},
       ${stays} (key) as (
@@ -67,8 +74,7 @@ export function isAmongThoseThatStay(
       )
     -- Each key is there once already. PostgreSQL expects far too many of them, and would not hash them;
     -- of distinct ones it expects few.
-    select distinct key from ${stays}
-  ))`
+    select distinct key from ${stays}`
 }
 
 /** How many circles there are of rows that wait for each other, whether they are due or not. */
