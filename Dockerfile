@@ -28,7 +28,8 @@ COPY --from=build /build/package.json /build/LICENSE* ./
 COPY --from=build /build/migrations ./migrations
 COPY --from=build /build/dist ./dist
 # A named volume that is mounted here for the first time takes over this owner.
-RUN mkdir -p /policies /run/retentiond && chown 65532:65532 /policies /run/retentiond
+RUN mkdir -p /policies /run/retentiond /anchors /state \
+    && chown 65532:65532 /policies /run/retentiond /anchors /state
 # Most of what a run allocates dies with its batch: with more room it would be collected late, and the
 # process grow to 300 MiB.
 ENV NODE_ENV=production \

@@ -17,7 +17,12 @@ const EXAMPLES = new URL('../../policies/', import.meta.url).pathname
 
 const POLICIES = '/policies'
 const ENTRY_KEY_FILE = '/run/retentiond/entry.key'
+const CHECKPOINT_KEY_FILE = '/run/retentiond/checkpoint.key'
+const ANCHORS_FILE = '/run/retentiond/anchors.yaml'
 const DATABASE_URL_FILE = '/run/retentiond/database-url'
+
+/** A volume of its own, as docker-compose.yml mounts it. */
+const ANCHORS = 'sinks:\n  - { name: worm, kind: file, folder: /anchors, evidence: true }\n'
 
 const PLAN_FILE = '/tmp/plan.json'
 
@@ -37,6 +42,10 @@ async function prepare(superuserUrl: string): Promise<void> {
     await client.query(await retentiond(superuserUrl, 'grants'))
     await writeLogin(client, superuserUrl)
     if (!(await exists(ENTRY_KEY_FILE))) await retentiond(superuserUrl, 'keygen', ENTRY_KEY_FILE)
+    if (!(await exists(CHECKPOINT_KEY_FILE))) {
+      await retentiond(superuserUrl, 'keygen', CHECKPOINT_KEY_FILE)
+    }
+    await writeFile(ANCHORS_FILE, ANCHORS)
     await retentiond(superuserUrl, 'migrate', '--origin', 'demo.example/purge')
     // What a person does after reading the plan; a demonstration has nobody to wait for.
     await retentiond(superuserUrl, 'plan', '-o', PLAN_FILE)

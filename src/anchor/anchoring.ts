@@ -21,6 +21,7 @@ import {
   readWithTokens,
   requireEntry,
 } from '../journal/read.ts'
+import { forgetFailure, rememberFailure } from './sink-status.ts'
 import type { JournalSource, Sink } from './sink.ts'
 
 export type AnchoringTools = {
@@ -92,11 +93,13 @@ async function publish(
         const { receipt } = await sink.accept(head, taken.get(sink.name) ?? 0, journal)
         await remember(tools, { size: head.size, sink: sink.name, receipt })
         attempts.delete(sink.name)
+        await forgetFailure(tools.db, sink.name)
         tools.log.info({ sink: sink.name, size: head.size }, 'checkpoint taken')
         return null
       } catch (error) {
         if (error instanceof RestoredError) return error
         postpone(tools, attempts, { sink: sink.name, now, error })
+        await rememberFailure(tools.db, { sink: sink.name, at: tools.clock.now(), error })
         return null
       }
     }),

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { AwsClient } from 'aws4fetch'
 import type { Clock } from '../base/clock.ts'
 import { SinkError } from '../base/errors.ts'
+import type { KeptNote } from '../journal/verify-heads.ts'
 import { ANSWER_MS, contradiction, filesOf, isSame, type Kept, type Sink } from './sink.ts'
 
 export type S3SinkOptions = {
@@ -37,11 +38,22 @@ export function s3Sink(options: S3SinkOptions): Sink {
       return { receipt }
     },
     newest: async () => {
-      const key = await newestKey(options, bucket)
-      return key === null ? null : (await bucket.get(key)).toString()
+      const key = (await checkpointKeys(options, bucket)).at(-1)
+      return key === undefined ? null : (await bucket.get(key)).toString()
+    },
+    place: `s3://${options.bucket}/${options.prefix}`,
+    notes: async () => {
+      const notes: KeptNote[] = []
+      for (const key of (await checkpointKeys(options, bucket)).slice(-MOST_NOTES)) {
+        notes.push({ name: key, note: (await bucket.get(key)).toString() })
+      }
+      return notes
     },
   }
 }
+
+/** Notes that are read of a bucket: each is a request, and the newest covers those before it. */
+const MOST_NOTES = 100
 
 /** Puts an object that was not there, and sees that it is locked for as long as was asked. */
 async function keep(
@@ -76,9 +88,13 @@ async function keep(
   })
 }
 
-async function newestKey({ name, prefix }: S3SinkOptions, bucket: Bucket): Promise<string | null> {
+/** The keys of all checkpoints; the smallest size comes first. */
+async function checkpointKeys(
+  { name, prefix }: S3SinkOptions,
+  bucket: Bucket,
+): Promise<readonly string[]> {
   const folder = `${prefix}checkpoints/`
-  let newest: string | null = null
+  const keys: string[] = []
   for (let next: string | null = ''; next !== null;) {
     const query = new URLSearchParams({ 'list-type': '2', prefix: folder })
     if (next !== '') query.set('continuation-token', next)
@@ -86,11 +102,11 @@ async function newestKey({ name, prefix }: S3SinkOptions, bucket: Bucket): Promi
     if (answer.status !== 200) throw await refused(name, 'list', answer)
     const xml = await answer.text()
     for (const [, key = ''] of xml.matchAll(/<Key>([^<]*)<\/Key>/g)) {
-      if (/^\d{12}$/.test(key.slice(-12)) && (newest === null || key > newest)) newest = key
+      if (/^\d{12}$/.test(key.slice(-12))) keys.push(key)
     }
     next = /<NextContinuationToken>([^<]+)<\/NextContinuationToken>/.exec(xml)?.[1] ?? null
   }
-  return newest
+  return keys.toSorted()
 }
 
 type Asked = {

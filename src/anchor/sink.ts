@@ -8,6 +8,7 @@ import type { SignedHead } from '../journal/checkpointer.ts'
 import type { Hash } from '../journal/merkle.ts'
 import { parseNote } from '../journal/note.ts'
 import type { StoredEntry } from '../journal/reader.ts'
+import type { KeptNote } from '../journal/verify-heads.ts'
 
 /** What a sink may read of the journal beside the checkpoint. */
 export interface JournalSource {
@@ -35,6 +36,9 @@ export interface Sink {
   accept(head: SignedHead, from: number, journal: JournalSource): Promise<Accepted>
   /** The newest note that it has; null if it has none. Left out by a sink that cannot be read. */
   newest?(): Promise<string | null>
+  /** What `--anchor` calls it, and the newest notes that it has. Left out by one that is a folder, or cannot be read. */
+  readonly place?: string
+  notes?(): Promise<readonly KeptNote[]>
 }
 
 /** Most that is waited for an answer. */

@@ -88,6 +88,10 @@ function parse(path: string, text: string): z.infer<typeof document> {
   const parsed = document.safeParse(value?.value)
   if (parsed.success) return parsed.data
   const [issue] = parsed.error.issues
+  if (issue?.code === 'unrecognized_keys') {
+    const where = issue.path.join('.') || 'the file'
+    throw wrong(path, `${where}: there is no key ${issue.keys.join(', ')} here`)
+  }
   throw wrong(path, `${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'is wrong'}`)
 }
 

@@ -20,6 +20,7 @@ export const MIGRATIONS: readonly string[] = [
   '0005_evidence',
   '0006_anchor',
   '0007_archive',
+  '0008_sink',
 ]
 
 export type MigrateOptions = {

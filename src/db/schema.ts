@@ -66,6 +66,16 @@ export type AnchorTable = {
   readonly receipt: string | null
 }
 
+/** Sinks that took nothing the last time they were asked. */
+export type SinkFailureTable = {
+  readonly sink: string
+  /** By the clock of the daemon's host. */
+  readonly at: Instant
+  /** Since it last took something. */
+  readonly failures: number
+  readonly message: string
+}
+
 /** The right to enforce on this database: a single row. */
 export type LeaseTable = {
   readonly one: boolean
@@ -146,6 +156,7 @@ export type OwnTables = {
   readonly 'retentiond.node': NodeTable
   readonly 'retentiond.checkpoint': CheckpointTable
   readonly 'retentiond.anchor': AnchorTable
+  readonly 'retentiond.sink_failure': SinkFailureTable
   readonly 'retentiond.evidence': EvidenceTable
   readonly 'retentiond.approval': ApprovalTable
   readonly 'retentiond.lease': LeaseTable

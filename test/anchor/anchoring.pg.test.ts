@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { openAnchored } from '../../src/anchor/anchored.ts'
 import { openAnchoring, takenBySink, type AnchoringTools } from '../../src/anchor/anchoring.ts'
 import { fileSink } from '../../src/anchor/file-sink.ts'
+import { readSinkStatus, renderSinks } from '../../src/anchor/sink-status.ts'
 import type { Sink } from '../../src/anchor/sink.ts'
 import { systemClock, type Clock } from '../../src/base/clock.ts'
 import { RestoredError, SinkError } from '../../src/base/errors.ts'
@@ -73,6 +74,17 @@ test('a sink that fails is asked again after ten seconds, twenty and forty, and 
   ])
   expect(bad.calls.map(({ size }) => size)).toEqual([2, 3, 3, 3])
   expect(warned).toMatchObject([{ seconds: 10 }, { seconds: 20 }, { seconds: 40 }, { seconds: 80 }])
+  const looked = async () => readSinkStatus(bench.db, ['bad', 'new'], clock.now())
+  const status = await looked()
+  expect(status).toMatchObject([
+    { sink: 'bad', taken: null, behind: { entries: 3 }, failing: { failures: 4, message: 'down' } },
+    { sink: 'good', taken: { size: 3 }, behind: { entries: 0, ms: 0 }, failing: null },
+    { sink: 'new', taken: null, behind: { entries: 3 }, failing: null },
+  ])
+  expect(status[0]?.behind.ms).toBeGreaterThan(60_000)
+  expect(renderSinks(status)).toMatch(
+    /^sink +bad: nothing taken, 3 behind for 0\.0 h; failed 4 times, last \S+: down\n/,
+  )
 
   bad.failing = false
   pass(80)
@@ -80,6 +92,7 @@ test('a sink that fails is asked again after ten seconds, twenty and forty, and 
   await openAnchoring(tools).retry()
   await anchoring.retry()
   expect(bad.calls.at(-1)).toEqual({ size: 3, from: 0 })
+  expect((await looked())[0]).toMatchObject({ taken: { size: 3 }, failing: null })
   expect(await takenBySink(bench.db)).toEqual(
     new Map([
       ['good', 3],

@@ -98,6 +98,10 @@ test('a bucket has the same files, locked in compliance mode for as long as was 
   for (const size of [3, 4, 5, 7]) await sink.accept(signed(ENTRIES, size), 0, JOURNAL)
 
   expect(await sink.newest?.()).toBe(signed(ENTRIES).note)
+  expect(sink.place).toBe('s3://purge/app one/')
+  expect((await sink.notes?.())?.map(({ note }) => note)).toEqual(
+    [3, 4, 5, 7].map((size) => signed(ENTRIES, size).note),
+  )
   const kept = server.objects.get('app one/checkpoints/000000000007')
   expect(kept).toMatchObject({ mode: 'COMPLIANCE', until: '2027-11-22T12:00:00.250Z' })
   expect([...server.objects.values()].every(({ mode }) => mode === 'COMPLIANCE')).toBe(true)

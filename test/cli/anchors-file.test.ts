@@ -1,9 +1,15 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { readAnchors } from '../../src/cli/anchors-file.ts'
 import { systemClock } from '../../src/base/clock.ts'
-import { temporaryFolder } from '../anchor/journal.ts'
+import { s3Sink } from '../../src/anchor/s3-sink.ts'
+import { printTreeHead } from '../../src/journal/merkle.ts'
+import { printVerifierKey } from '../../src/journal/note.ts'
+import { entriesOf, logKey, signed, sourceOf, temporaryFolder } from '../anchor/journal.ts'
+import { headOf } from '../journal/builders.ts'
+import { openS3Server, S3_KEY } from '../support/s3-server.ts'
+import { runInside } from './program.ts'
 
 const WITNESS = 'witness.example.org+4a7bd1c0+BNdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea'
 
@@ -47,4 +53,54 @@ test.for([
     code: 'CONFIG_INVALID',
     message: expect.stringContaining(said),
   })
+})
+
+test('a journal is verified against the bucket of a sink, with the secret of its file', async () => {
+  await using server = await openS3Server()
+  const folder = await temporaryFolder()
+  const at = (name: string) => join(folder, name)
+  const entries = entriesOf(7)
+  await mkdir(at('out'))
+  await writeFile(
+    at('out/entries.jsonl'),
+    entries.map(({ body }) => `${body.toString()}\n`).join(''),
+  )
+  await writeFile(
+    at('out/signatures.txt'),
+    entries.map(({ seq, sig }) => `${seq} ${sig.toString('base64')}\n`).join(''),
+  )
+  await writeFile(at('out/head.txt'), `${printTreeHead(headOf(entries))}\n`)
+  await writeFile(at('trust.txt'), `log ${printVerifierKey(logKey())}\n`)
+  await writeFile(at('secret'), `${S3_KEY.secretKey}\n`, { mode: 0o600 })
+  const { endpoint } = server
+  await writeFile(
+    at('anchors.yaml'),
+    `sinks: [{ name: worm, kind: s3, endpoint: '${endpoint}', region: eu-west-3, bucket: purge, prefix: app/, retain_days: 10, access_key_id: ${S3_KEY.accessKeyId}, secret_key_file: secret }]`,
+  )
+  const sink = s3Sink({
+    ...S3_KEY,
+    name: 'worm',
+    required: true,
+    endpoint,
+    region: 'eu-west-3',
+    bucket: 'purge',
+    prefix: 'app/',
+    retainDays: 10,
+    evidence: false,
+    clock: systemClock,
+  })
+  await sink.accept(signed(entries), 0, sourceOf(entries))
+  const env = { RETENTIOND_ANCHORS_FILE: at('anchors.yaml') }
+  const verify = async (place: string, given = env) =>
+    runInside(
+      ['journal', 'verify', '--dir', at('out'), '--trust', at('trust.txt'), '--anchor', place],
+      given,
+    )
+
+  expect(await verify('s3://purge/app')).toMatchObject({ status: 0 })
+  const other = await verify('s3://purge/other/')
+  expect(other).toMatchObject({ status: 3 })
+  expect(other.err).toContain('there are s3://purge/app/')
+  server.failing = 503
+  expect(await verify('s3://purge/app/')).toMatchObject({ status: 3 })
 })

@@ -106,8 +106,10 @@ describe.runIf(engine)('docker-compose', () => {
     const head = /journal (\d+:\S+)/.exec(enforced)?.[1] ?? ''
 
     const verified = await retentiond('journal', 'verify', '--expect', head)
+    const anchored = await retentiond('journal', 'verify', '--anchor', '/anchors')
 
     expect(verified).toContain('verified')
+    expect(anchored).toContain('verified')
   })
 })
 

@@ -56,7 +56,7 @@ export function certificateCommand(context: CliContext): Command {
     .option('--proof <file>', 'of the record that this proof is of; needs --trust and nothing else')
     .option('--dir <folder>', 'from an export; no database is asked')
     .option('--trust <file>', 'keys, witnesses and quorum that you trust, as kept elsewhere')
-    .option('--anchor <place...>', 'checkpoints kept elsewhere: a folder, a file or an address')
+    .option('--anchor <place...>', 'checkpoints kept elsewhere, as of journal verify')
     .option('--archive <folder...>', 'what journal archive wrote, if it goes back that far')
     .option('--max-age <age>', 'how old the newest of them may be: 26h, 90m, 7d', age)
     .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)

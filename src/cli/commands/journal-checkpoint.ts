@@ -4,7 +4,15 @@ import { ConfigError } from '../../base/errors.ts'
 import { releaseLease, takeLease } from '../../db/lease.ts'
 import { checkMigrated } from '../../db/migrate.ts'
 import { readStatus, renderStatus, statusJson } from '../../journal/status.ts'
-import { checkpointer, openConnection, type CliContext, openSigner, guard } from '../context.ts'
+import { readSinkStatus, renderSinks, sinksJson } from '../../anchor/sink-status.ts'
+import {
+  checkpointer,
+  guard,
+  openConnection,
+  openSigner,
+  readConfiguredAnchors,
+  type CliContext,
+} from '../context.ts'
 import { json } from '../output.ts'
 import { progressOn } from '../progress.ts'
 
@@ -39,7 +47,7 @@ export function checkpointCommand(context: CliContext): Command {
 /** `journal status`: where the journal stands, for whoever may read it. */
 export function statusCommand(context: CliContext): Command {
   return new Command('status')
-    .description('show head, newest checkpoint and keys; verifies nothing')
+    .description('show head, newest checkpoint, keys, guards and sinks; verifies nothing')
     .addOption(
       new Option('--output <format>', 'what to print').choices(['text', 'json']).default('text'),
     )
@@ -47,6 +55,16 @@ export function statusCommand(context: CliContext): Command {
       await using connection = await openConnection(context)
       await checkMigrated(connection.db)
       const status = await readStatus(connection.db)
-      context.out(output === 'json' ? json(1, statusJson(status)) : renderStatus(status))
+      const { sinks: configured } = await readConfiguredAnchors(context)
+      const sinks = await readSinkStatus(
+        connection.db,
+        configured.map(({ name }) => name),
+        context.clock.now(),
+      )
+      context.out(
+        output === 'json'
+          ? json(1, { ...statusJson(status), sinks: sinksJson(sinks) })
+          : `${renderStatus(status)}${renderSinks(sinks)}`,
+      )
     })
 }

@@ -21,7 +21,7 @@ import { verifyHeads, type HeadsOptions, type KeptNote } from '../../journal/ver
 import { exitOf, withFindings, type VerifyReport } from '../../journal/verify.ts'
 import { readTable } from '../../policy/name.ts'
 import { required } from '../config.ts'
-import { evidenceKey, openAt, type CliContext } from '../context.ts'
+import { evidenceKey, openAt, readConfiguredAnchors, type CliContext } from '../context.ts'
 import { inconclusive, MalformedError } from '../inconclusive.ts'
 import { readTrust } from '../trust-file.ts'
 
@@ -49,7 +49,10 @@ export function verifyCommand(context: CliContext): Command {
     .description('recompute the journal from its bytes; 0 only against a head kept elsewhere')
     .option('--dir <folder>', 'verify an export; no database is asked')
     .option('--trust <file>', 'keys, witnesses and quorum that you trust, as kept elsewhere')
-    .option('--anchor <place...>', 'checkpoints kept elsewhere: a folder, a file or an address')
+    .option(
+      '--anchor <place...>',
+      'checkpoints kept elsewhere: a folder, a file, an address, or s3://BUCKET/PREFIX of a sink',
+    )
     .option('--archive <folder...>', 'what journal archive wrote, to be compared too')
     .option('--max-age <age>', 'how old the newest of them may be: 26h, 90m, 7d', age)
     .option('--expect <size:root>', 'size and root as printed by enforce', expectedHead)
@@ -87,7 +90,11 @@ export function verifyCommand(context: CliContext): Command {
 export async function knownElsewhere(context: CliContext, options: Known): Promise<HeadsOptions> {
   const { trustKey: key, expect, trust, anchor = [], maxAge, deep = false } = options
   const anchors: KeptNote[] = []
-  for (const place of anchor) anchors.push(...(await readAnchors(place)))
+  for (const place of anchor) {
+    anchors.push(
+      ...(place.startsWith('s3://') ? await fromBucket(context, place) : await readAnchors(place)),
+    )
+  }
   for (const { name, note } of anchors) {
     if (parseCheckpoint(parseNote(note)?.text ?? '') !== null) continue
     throw new MalformedError(`${name} is no checkpoint, or not in its only spelling`, {
@@ -113,6 +120,17 @@ export async function whole<R extends JournalReader>(
 }
 
 type Compared = { readonly known: HeadsOptions; readonly evidence: EvidenceKey | null }
+
+/** Of a bucket that is one of the configured sinks: its secret is there. */
+async function fromBucket(context: CliContext, place: string): Promise<readonly KeptNote[]> {
+  const { sinks } = await readConfiguredAnchors(context)
+  const sink = sinks.find((each) => each.place?.replace(/\/$/, '') === place.replace(/\/$/, ''))
+  if (sink?.notes !== undefined) return sink.notes()
+  const known = sinks.flatMap((each) => each.place ?? [])
+  throw new ConfigError(`${place} is none of the sinks that are configured`, {
+    remedy: `name one of them in RETENTIOND_ANCHORS_FILE; there are ${known.join(', ') || 'none of this kind'}`,
+  })
+}
 
 async function verifyAt(
   url: string,
