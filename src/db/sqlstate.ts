@@ -1,4 +1,4 @@
-import { DatabaseError, TransientDatabaseError } from '../base/errors.ts'
+import { DatabaseError, TransientDatabaseError, UnreachableError } from '../base/errors.ts'
 
 /** The SQLSTATEs we act on (PostgreSQL manual, appendix A). */
 export const SQLSTATE = {
@@ -21,6 +21,7 @@ export const SQLSTATE = {
   crashShutdown: '57P02',
   cannotConnectNow: '57P03',
   tooManyConnections: '53300',
+  idleInTransaction: '25P03',
 } as const
 
 const TRANSIENT: ReadonlySet<string> = new Set([
@@ -79,6 +80,24 @@ export function saysConnectionLost(error: unknown): boolean {
   }
   return error.cause !== undefined && saysConnectionLost(error.cause)
 }
+
+/**
+ * True of an error that goes by without us: the server is gone, starts, stops, is full of sessions, or
+ * became a standby, and nothing was wrong with what we asked.
+ */
+export function saysAway(error: unknown): boolean {
+  if (error instanceof UnreachableError || saysConnectionLost(error)) return true
+  const state = sqlstateOf(error)
+  if (state !== undefined) return AWAY.has(state)
+  // The pool's own words for a server that lets nobody in.
+  return error instanceof Error && error.message.startsWith('timeout exceeded when trying to conn')
+}
+
+const AWAY: ReadonlySet<string> = new Set([
+  SQLSTATE.tooManyConnections,
+  SQLSTATE.readOnlyTransaction,
+  SQLSTATE.idleInTransaction,
+])
 
 /**
  * Names what PostgreSQL reported by its SQLSTATE, which unlike its text is not translated. The

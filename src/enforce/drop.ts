@@ -60,34 +60,29 @@ type Tools = BatchTools & { readonly signal: AbortSignal }
 type Run = (attempt: () => Promise<number>) => Promise<number>
 
 /** Drops every partition that it can; what is left, for whatever reason, is swept afterwards. */
-export async function dropPartitions(
-  tools: Tools,
-  order: BatchOrder,
-  run: Run,
-  onDropped: (rows: number) => void,
-): Promise<void> {
+export async function dropPartitions(tools: Tools, order: BatchOrder, run: Run): Promise<void> {
   const { fitted } = order
   const found = await inSnapshot(tools.db, async (trx) => inspectDropping(trx, fitted.table))
   if (obstacleToDrops(fitted, found) !== null) return
   for (const leaf of found.leaves) {
     if (tools.signal.aborted) return
     if (leaf.obstacle !== null || !(await looksDue(tools, order, leaf))) continue
-    const rows = await tryDropping(tools, order, leaf, run)
-    if (rows > 0) onDropped(rows)
+    await tryDropping(tools, order, leaf, run)
   }
 }
 
-/** Returns how many rows went: none if it was not to be, and why stands in the log. */
+/** Drops it, or says in the log why it was not to be. */
 async function tryDropping(
   tools: Tools,
   order: BatchOrder,
   leaf: Droppable,
   run: Run,
-): Promise<number> {
+): Promise<void> {
   const partition = `${leaf.schema}.${leaf.name}`
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await run(async () => dropPartition(tools, order, leaf))
+      await run(async () => dropPartition(tools, order, leaf))
+      return
     } catch (error) {
       const reason = reasonToSweep(error)
       if (reason === null) throw error
@@ -95,7 +90,7 @@ async function tryDropping(
         error instanceof NotWhole ? error.passing : PASSING.has(sqlstateOf(error) ?? '')
       const again = passing && attempt < MOST_ATTEMPTS
       tools.log.info({ partition, attempt, again, reason }, 'partition not dropped')
-      if (!again) return 0
+      if (!again) return
       await sleep(50 * 2 ** attempt, tools.signal)
     }
   }

@@ -7,7 +7,7 @@ import {
   TransientDatabaseError,
 } from '../base/errors.ts'
 import { sleep } from '../base/sleep.ts'
-import { classify } from '../db/sqlstate.ts'
+import { classify, saysAway } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { TableRows } from '../journal/entry.ts'
 import { readIdle } from '../plan/orders.ts'
@@ -23,6 +23,7 @@ import { Budget } from './budget.ts'
 import { dropPartitions } from './drop.ts'
 import { canFold, foldStretch } from './fold.ts'
 import type { BatchRows } from './batch-rows.ts'
+import { outlasting } from './outlast.ts'
 import type { Cause } from './pace.ts'
 import { PacedRule } from './paced.ts'
 import type { Pauses } from './pacer.ts'
@@ -86,7 +87,7 @@ type Tally = Record<'rows' | 'childRows' | 'batches' | 'dropped' | 'refusedRows'
 /**
  * Acts on everything that is due under the rule. Stops between batches when the signal aborts. A
  * limit that is reached and an error of PostgreSQL end this rule only: what was committed stays,
- * and the outcome says what stopped it.
+ * and the outcome says what stopped it. A database that goes away is waited for.
  */
 export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<RuleOutcome> {
   const tally: Tally = { rows: 0, childRows: 0, batches: 0, dropped: 0, refusedRows: 0 }
@@ -94,8 +95,16 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
   const turns = new Turns(tools)
   const paced = new PacedRule(tools, order, turns)
   try {
-    await paced.begin()
-    const left = await passes({ ...tools, signal: paced.signal }, { ...order, paced, turns }, tally)
+    const budget = new Budget(order.rowsAllowed)
+    const paceful = { ...tools, signal: paced.signal }
+    const left = await outlasting(
+      paceful,
+      async () => {
+        await paced.begin()
+        return passes(paceful, { ...order, paced, turns, budget }, tally)
+      },
+      { done: () => tally.batches },
+    )
     return { rule, ...tally, left, ended: paced.ended, pauses: paced.pauses, error: null }
   } catch (error) {
     if (!endsRuleOnly(error)) throw error
@@ -104,6 +113,7 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
 }
 
 function endsRuleOnly(error: unknown): error is Error {
+  if (saysAway(error)) return false
   return (
     error instanceof LimitReachedError ||
     error instanceof RefusedError ||
@@ -113,7 +123,11 @@ function endsRuleOnly(error: unknown): error is Error {
 }
 
 /** How a rule is carried out: its pace, and the turns that its connections take. */
-type PacedOrder = RuleOrder & { readonly paced: PacedRule; readonly turns: Turns }
+type PacedOrder = RuleOrder & {
+  readonly paced: PacedRule
+  readonly turns: Turns
+  readonly budget: Budget
+}
 
 /**
  * Pass after pass until nothing is left, or nothing goes any more; returns how many rows are left.
@@ -121,10 +135,9 @@ type PacedOrder = RuleOrder & { readonly paced: PacedRule; readonly turns: Turns
  * whole table that ends each pass, and gone for by the next.
  */
 async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promise<number> {
-  const budget = new Budget(order.rowsAllowed)
   const shapes = new ShapeMemory()
   const marked = await isMarked(tools, order)
-  const whole = { ...order, budget, marked, shapes }
+  const whole = { ...order, marked, shapes }
   if (order.drops) await dropWhole(tools, whole, tally)
   let left = Math.max(0, order.due - tally.rows)
   for (let number = 1; number <= MOST_PASSES && !tools.signal.aborted; number += 1) {
@@ -147,18 +160,16 @@ async function dropWhole(
   tally: Tally,
 ): Promise<void> {
   const { paced, turns } = order
-  await dropPartitions(
-    tools,
-    order,
-    async (attempt) =>
-      paced.batch(
-        async () => turns.take(attempt, false),
-        () => 0,
-      ),
-    (rows) => {
-      tally.dropped += 1
-      record(tools, order, tally, { rows, children: [] })
-    },
+  await dropPartitions(tools, order, async (attempt) =>
+    paced.batch(
+      async () => {
+        const rows = await turns.take(attempt, false)
+        if (rows > 0) tally.dropped += 1
+        record(tools, order, tally, { rows, children: [] })
+        return rows
+      },
+      () => 0,
+    ),
   )
 }
 
@@ -216,12 +227,16 @@ async function actAtOnce(
 ): Promise<number | null> {
   const { paced, turns } = order
   const result = await paced.batch(
-    async () => persist(tools, turns, async () => foldStretch(tools, order, stretch, paced.rows)),
+    async () => {
+      const fold = async () => foldStretch(tools, order, stretch, paced.rows)
+      const folded = await persist(tools, turns, fold)
+      // Before the rest, in which a connection may be lost: this one is committed.
+      if (folded.kind === 'done') record(tools, order, tally, { ...folded, children: [] })
+      return folded
+    },
     (folded) => (folded.kind === 'unfit' ? 0 : folded.rows),
   )
-  if (result.kind === 'unfit') return null
-  record(tools, order, tally, { rows: result.rows, children: [] })
-  return result.rows
+  return result.kind === 'unfit' ? null : result.rows
 }
 
 /** Batch after batch to the end of the stretch; returns how many rows were met. */
@@ -236,10 +251,11 @@ async function actInBatches(
   let limit = paced.rows
   while (!tools.signal.aborted) {
     const place: Place = { stretch, cursor, limit }
-    const result: BatchResult = await paced.batch(
-      async () => persist(tools, turns, async () => actOnStretch(tools, order, place)),
-      rowsOf,
-    )
+    const result: BatchResult = await paced.batch(async () => {
+      const acted = await persist(tools, turns, async () => actOnStretch(tools, order, place))
+      if (acted.kind === 'done') record(tools, order, tally, acted)
+      return acted
+    }, rowsOf)
     if (result.kind === 'row refused') {
       // Halved until the row is alone; then it is spared and the rest goes on.
       if (result.rows > 1) {
@@ -252,7 +268,6 @@ async function actInBatches(
       continue
     }
     met += result.rows + result.spared
-    record(tools, order, tally, result)
     if (result.cursor === null || result.atEnd) break
     cursor = result.cursor
     limit = Math.min(paced.rows, limit * 2)

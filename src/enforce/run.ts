@@ -8,6 +8,7 @@ import { fingerprint } from '../catalog/fingerprint.ts'
 import type { FittedRule } from '../catalog/fitted.ts'
 import type { Db } from '../db/connect.ts'
 import { releaseLease, takeLease } from '../db/lease.ts'
+import { saysAway } from '../db/sqlstate.ts'
 import { inTransaction } from '../db/transaction.ts'
 import type { EntryDraft, PolicyReference, RunOutcome, Trigger } from '../journal/entry.ts'
 import { newestPolicyEntry, unfinishedRun } from '../journal/read.ts'
@@ -31,6 +32,7 @@ import { DEFAULT_TERMS, giveApproval, putInEffect } from './approve.ts'
 import { endRun } from './ended.ts'
 import { readGiven } from './standing.ts'
 import { unmarkGone } from './statements.ts'
+import { outlasting } from './outlast.ts'
 import { overdueAfter, overdueBefore, type RuleOverdue } from './overdue.ts'
 import type { RowEvidence } from './evidence.ts'
 import { publishing } from './publish.ts'
@@ -183,12 +185,14 @@ async function runRules(request: RunRequest, held: Held): Promise<Ran> {
       if (!willAct(planned) || request.signal.aborted) continue
       rules.push(await runRule(request, held, planned, run))
     }
-    await unmarkWhatIsGone(request)
+    await outlasting(request, async () => unmarkWhatIsGone(request))
   } catch (error) {
     failure = { error }
   }
   const outcome = outcomeOf(request, rules, failure)
-  await endRun(request, { run, seq: start.seq }, outcome)
+  const end = async (): Promise<void> => endRun(request, { run, seq: start.seq }, outcome)
+  // A database that was waited for in vain is not waited for again.
+  await (saysAway(failure?.error) ? end() : outlasting(request, end))
   log.info({ run, outcome }, 'run ended')
   return {
     run,
@@ -225,8 +229,14 @@ async function runRule(
       remedy: 'make a new plan',
     })
   }
-  await requireApproval(request, fitted, planned)
-  const policy = await policyInEffect(request, fitted)
+  const { policy, boundary } = await outlasting(request, async () => {
+    await requireApproval(request, fitted, planned)
+    const at = { kind: 'instant', at: request.plan.createdAt } as const
+    return {
+      policy: await policyInEffect(request, fitted),
+      boundary: await readBoundary(request.db, fitted, at),
+    }
+  })
   const evidence = rowEvidence(request, fitted, held.origin)
   const outcome = await enforceRule(
     {
@@ -241,10 +251,7 @@ async function runRule(
     },
     {
       fitted,
-      boundary: await readBoundary(request.db, fitted, {
-        kind: 'instant',
-        at: request.plan.createdAt,
-      }),
+      boundary,
       fingerprint: fingerprint(tablesReached([fitted], request.catalog)),
       policy,
       run,

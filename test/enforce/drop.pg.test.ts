@@ -188,13 +188,17 @@ test.for<BatchStep>(['rows', 'decided', 'acted', 'journalled'])(
   async (step, { bed }) => {
     await openEvents(bed)
     await bed.govern(policy())
+    const stopping = new AbortController()
 
     const first = await bed.enforce({
-      onStep: once(step, async () =>
-        bed.run(`
+      // A run that is to stop does not wait for the database.
+      signal: stopping.signal,
+      onStep: once(step, async () => {
+        stopping.abort()
+        await bed.run(`
           select pg_terminate_backend(pid, 5000) from pg_stat_activity
-          where usename = '${bed.roles.daemon}' and xact_start is not null`),
-      ),
+          where usename = '${bed.roles.daemon}' and xact_start is not null`)
+      }),
     })
     const after = [await partitions(bed), await methods(bed)]
     const second = await bed.enforce()
