@@ -6,11 +6,18 @@ import type { Log } from './base/log.ts'
 import { parseConfig, type Config } from './cli/config.ts'
 import { readSecret, type CliContext } from './cli/context.ts'
 import { renderFailure } from './cli/failure.ts'
+import { openLogStream } from './cli/log-stream.ts'
 import { runProgram } from './cli/program.ts'
 
 const stopping = new AbortController()
+const cutting = new AbortController()
 /** Set by a command that stops by itself; before that, a signal just ends the process. */
-const state = { stopsByItself: false }
+const state = { stopsByItself: false, cutsByItself: false }
+
+/** So long a run that was cut short may take to say so in the journal. */
+const CUT_MS = 3000
+/** So long what was logged may take on its way when the daemon has stopped. */
+const LOGGED_MS = 2000
 
 for (const [name, number] of [
   ['SIGINT', 2],
@@ -25,7 +32,13 @@ for (const [name, number] of [
       return
     }
     // The open transaction is rolled back by the server when the connection goes.
-    process.exit(128 + number)
+    const leave = (): never => process.exit(128 + number)
+    if (!state.cutsByItself || cutting.signal.aborted) leave()
+    process.once('exit', () => {
+      process.exitCode = 128 + number
+    })
+    cutting.abort()
+    setTimeout(leave, CUT_MS).unref()
   })
 }
 
@@ -52,10 +65,21 @@ const context: CliContext = {
   err: (text) => process.stderr.write(text),
   terminal: process.stderr.isTTY && process.env['NO_COLOR'] === undefined,
   clock: systemClock,
-  log: () => (log ??= pino({ level: context.config().logLevel, base: { name: 'retentiond' } })),
+  log: () =>
+    (log ??= pino(
+      { level: context.config().logLevel, base: { name: 'retentiond' } },
+      openLogStream(process.stdout),
+    )),
   stopSignal: () => {
     state.stopsByItself = true
     return stopping.signal
+  },
+  cutSignal: () => {
+    state.cutsByItself = true
+    return cutting.signal
+  },
+  onReload: (reload) => {
+    process.on('SIGHUP', reload)
   },
   exit: (status) => {
     process.exitCode = status
@@ -69,3 +93,6 @@ try {
   process.stderr.write(text)
   process.exitCode = exit
 }
+
+// A reader of the log that is stuck would keep a daemon that has stopped.
+if (log !== undefined) setTimeout(() => process.exit(), LOGGED_MS).unref()

@@ -48,6 +48,13 @@ export type CliContext = {
    * command has asked, a signal ends the process at once.
    */
   readonly stopSignal: () => AbortSignal
+  /**
+   * Aborts on the second one. Asking for it is the promise to roll back what is in hand and say so:
+   * until a command has asked, the second signal ends the process at once.
+   */
+  readonly cutSignal: () => AbortSignal
+  /** Calls back on each SIGHUP. */
+  readonly onReload: (reload: () => void) => void
   /** The status to exit with, if the command ends without an error. */
   readonly exit: (status: ExitStatus) => void
 }
@@ -109,6 +116,13 @@ export async function openGoverned(
     await connection[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Aborts when a run is to be cut short, as its statements are then. */
+export function cuttingShort({ cutSignal }: CliContext, { cancel }: Connection): AbortSignal {
+  const signal = cutSignal()
+  signal.addEventListener('abort', cancel, { once: true })
+  return signal
 }
 
 /** Says on stderr what the role may do and should not. */

@@ -1,85 +1,58 @@
 /** The long-running worker: starts its parts in order, and closes them in the reverse order. */
-import { hostname } from 'node:os'
 import { sql } from 'kysely'
-import type { Clock } from '../base/clock.ts'
-import { ConfigError, EXIT, LeaseError, PolicyError, RetentionError, tell } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import type { Problem } from '../base/problem.ts'
-import { sleep } from '../base/sleep.ts'
-import type { Power } from '../catalog/inspect-role.ts'
 import type { Db } from '../db/connect.ts'
 import { checkMigrated } from '../db/migrate.ts'
-import { untilOpenMs } from '../enforce/pace.ts'
-import { enforceNow } from '../enforce/requests.ts'
-import type { RunResult } from '../enforce/run.ts'
 import { approvals } from '../enforce/standing.ts'
-import type { EvidenceKey } from '../journal/evidence.ts'
-import type { Checkpointer } from '../journal/checkpointer.ts'
 import { findLostGuards, LOST_GUARD_REMEDY } from '../journal/guards.ts'
-import { printTreeHead } from '../journal/merkle.ts'
-import { treeHead } from '../journal/nodes.ts'
-import type { Signer } from '../journal/signature.ts'
 import { requireSoundJournal } from '../journal/sound.ts'
 import { makePlan } from '../plan/make.ts'
 import { rowsPlanned } from '../plan/plan.ts'
 import { prepare } from '../plan/prepare.ts'
 import type { PolicySet } from '../policy/policy.ts'
-import type { PseudonymKey } from '../policy/pseudonym-key.ts'
 import { healthApp, type Readiness } from './health.ts'
 import { openHttp } from './http.ts'
 import { deliver, DELIVERY, pulse, PULSE } from './pulse.ts'
 import { untilReachable } from './reach.ts'
-import { byCron, openScheduler, type SetAlarm } from './schedule.ts'
+import { byCron, openScheduler, type Scheduler, type SetAlarm } from './schedule.ts'
+import {
+  judgePowers,
+  logFailure,
+  logFindings,
+  openState,
+  reaching,
+  runScheduled,
+  type ScheduledTools,
+  type State,
+} from './scheduled.ts'
 
-export type DaemonOptions = {
-  readonly db: Db
-  /** Asks the database for one answer; throws what is in the way of it. */
-  readonly ask: () => Promise<void>
+export type DaemonOptions = ScheduledTools & {
   /** Throws unless the journal continues what is remembered outside the database; left out, nothing is. */
   readonly guard?: () => Promise<void>
   readonly set: PolicySet
-  readonly signer: Signer
-  /** Null: no rule may pseudonymise. */
-  readonly pseudonyms: PseudonymKey | null
-  readonly clock: Clock
-  readonly log: Log
-  /** Most connections that act at once. */
-  readonly connections: number
+  /** Reads the policies again; throws if they are wrong, or for another database. */
+  readonly reload?: () => Promise<PolicySet>
+  /** Calls back whenever somebody asks for the policies to be read again. */
+  readonly onReload?: (reload: () => void) => void
   readonly listen: { readonly host: string; readonly port: number }
-  /** Whether to run as a role that may do more than the rules need. */
-  readonly powerfulRole: 'refuse' | 'accept'
   /** What wakes it up; cron, if nothing else is given. */
   readonly setAlarm?: SetAlarm
   /** What wakes it up for the journal alone; cron, if nothing else is given. */
   readonly setPulse?: SetAlarm
   /** What wakes it up for sinks that failed; cron, if nothing else is given. */
   readonly setDelivery?: SetAlarm
-  /** Commits to each row that is acted on; left out, their number is journalled. */
-  readonly evidenceKey?: EvidenceKey | null
-  /** Signs checkpoints; left out, none is signed. */
-  readonly checkpointer?: Checkpointer | undefined
-  /** Aborted: finish the batch in hand and stop. */
-  readonly signal: AbortSignal
-}
-
-type State = {
-  /** False before it was verified, and once a run found it unsound: then until a restart. */
-  journal: boolean
-  /** The last look found a rule, a reference or an exemption for every table in scope. */
-  covered: boolean
 }
 
 /** Runs until the signal aborts; resolves when everything is closed. */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
-  const { db, set, log, signal } = options
-  const state: State = { journal: false, covered: true }
+  const { db, log, signal } = options
+  const state = openState(options.set)
   await using http = await openHttp(
     healthApp(() => readiness(db, state)),
     options.listen,
   )
   log.info({ port: http.port }, 'listening')
-  const waiting = { ...options, sleep: async (ms: number) => sleep(ms, signal) }
-  if (!(await untilReachable({ ...waiting, random: Math.random }))) return
+  if (!(await untilReachable(reaching(options)))) return
   await checkMigrated(db)
   await options.guard?.()
   await requireSoundJournal(db, options.signer)
@@ -89,21 +62,61 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
   await logPlan(options, state)
   await using scheduler = openScheduler(
-    set.rules,
+    state.set.rules,
     async (ids) => {
-      const result = await runScheduled(options, state, ids)
-      for (const { id, ms } of resuming(options, result)) scheduler.later([id], ms)
+      for (const { id, ms } of await runScheduled(options, state, ids)) scheduler.later([id], ms)
     },
     options.setAlarm,
   )
   await using alive = openPulse(options, state)
   alive.wake()
+  logNext(log, scheduler)
+  await using reloading = openReloading(options, async () => reload(options, state, scheduler))
+  options.onReload?.(reloading.ask)
+  log.info({ port: http.port, policies: state.set.digest }, 'ready')
+  await aborted(signal)
+  log.info({}, 'stopping: the batch in hand is finished first')
+}
+
+function logNext(log: Log, scheduler: Scheduler): void {
   for (const { rules, at } of scheduler.next) log.info({ rules, at }, 'next scheduled run')
   if (scheduler.next.length === 0)
     log.warn({}, 'no rule has a schedule: nothing will run by itself')
-  log.info({ port: http.port, policies: set.digest }, 'ready')
-  await aborted(signal)
-  log.info({}, 'stopping: the batch in hand is finished first')
+}
+
+interface Reloading extends AsyncDisposable {
+  readonly ask: () => void
+}
+
+/** Reads the policies again whenever it is asked to, once at a time. */
+function openReloading({ signal }: DaemonOptions, again: () => Promise<void>): Reloading {
+  let reading = Promise.resolve()
+  return {
+    ask: () => {
+      reading = reading.then(async () => (signal.aborted ? undefined : again()))
+    },
+    [Symbol.asyncDispose]: async () => reading,
+  }
+}
+
+/**
+ * Takes policies into use that fit the database; others are said, and those in use stay. A run at work
+ * keeps the policies that it began with.
+ */
+async function reload(options: DaemonOptions, state: State, scheduler: Scheduler): Promise<void> {
+  const { log } = options
+  try {
+    const set = await options.reload?.()
+    if (set === undefined) return
+    await logPlan(options, state, set)
+    const before = state.set.digest
+    state.set = set
+    await scheduler.reschedule(set.rules)
+    log.info({ policies: set.digest, before }, 'policies read again: used from the next run on')
+    logNext(log, scheduler)
+  } catch (error) {
+    logFailure(log, state, error, 'policies not taken into use: those before stay')
+  }
 }
 
 interface Pulse extends AsyncDisposable {
@@ -138,8 +151,8 @@ function openPulse(options: DaemonOptions, state: State): Pulse {
 }
 
 /** Says at the start what the runs to come will meet, so that a wrong policy shows before it acts. */
-async function logPlan(options: DaemonOptions, state: State): Promise<void> {
-  const { db, set, pseudonyms, log } = options
+async function logPlan(options: DaemonOptions, state: State, set = state.set): Promise<void> {
+  const { db, pseudonyms, log } = options
   const { catalog, rules, findings, powers } = await prepare(db, set, pseudonyms)
   logFindings(log, state, findings)
   judgePowers(options, powers)
@@ -169,105 +182,12 @@ async function logPlan(options: DaemonOptions, state: State): Promise<void> {
   log.info({ plan: plan.digest, cutoff: plan.createdAt }, 'plan')
 }
 
-/** A guard that the role can pass by is none, so that nothing runs unless the operator said so. */
-function judgePowers({ log, powerfulRole }: DaemonOptions, powers: readonly Power[]): void {
-  for (const power of powers) log.warn(power, 'powerful role')
-  const [first, ...more] = powers
-  if (first === undefined || powerfulRole === 'accept') return
-  throw new ConfigError(`${first.message}${more.length === 0 ? '' : `; and ${more.length} more`}`, {
-    remedy: `${first.remedy} Or accept it: RETENTIOND_POWERFUL_ROLE=accept`,
-  })
-}
-
-/** What has a rule must not wait for what has none, so a finding is said and the run goes on. */
-function logFindings(log: Log, state: State, findings: readonly Problem[]): void {
-  state.covered = findings.length === 0
-  for (const { code, at, path, message, remedy } of findings) {
-    log.warn({ code, at, path, message, remedy }, 'coverage finding')
-  }
-}
-
 async function readiness(db: Db, state: State): Promise<Readiness> {
   const database = await sql`select 1`.execute(db).then(
     () => true,
     () => false,
   )
   return { database, policies: true, journal: state.journal, covered: state.covered }
-}
-
-/** One scheduled run. What goes wrong is logged; only an unsound journal stops the ones to come. */
-async function runScheduled(
-  options: DaemonOptions,
-  state: State,
-  ids: ReadonlySet<string>,
-): Promise<RunResult | null> {
-  const { db, set, signer, pseudonyms, clock, log, signal } = options
-  if (signal.aborted) return null
-  if (!state.journal) {
-    log.error({ rules: [...ids] }, 'not run: the journal is not sound; enforcement stays off')
-    return null
-  }
-  try {
-    const { catalog, rules, findings, powers } = await prepare(db, set, pseudonyms)
-    logFindings(log, state, findings)
-    judgePowers(options, powers)
-    const result = await enforceNow(
-      {
-        db,
-        set,
-        catalog,
-        rules: rules.filter(({ rule }) => ids.has(rule.id)),
-        signer,
-        clock,
-        log,
-        trigger: 'schedule',
-        acceptClock: false,
-        holder: `daemon on ${hostname()}, process ${process.pid}`,
-        evidenceKey: options.evidenceKey ?? null,
-        checkpointer: options.checkpointer,
-        connections: options.connections,
-        signal,
-      },
-      await approvals(db),
-    )
-    for (const refusal of result.refused) log.warn(refusal, 'rule refused')
-    // The one thing to keep where nobody of the database can write: the log is shipped away.
-    log.info({ journal: printTreeHead(await treeHead(db)) }, 'journal head')
-    if (result.error !== null) logFailure(log, state, result.error)
-    return result
-  } catch (error) {
-    logFailure(log, state, error)
-    return null
-  }
-}
-
-/** Rules whose window closed on them go on when it opens again, whatever their schedule. */
-function resuming(
-  { set, clock, log }: DaemonOptions,
-  result: RunResult | null,
-): readonly { readonly id: string; readonly ms: number }[] {
-  const ended = (result?.rules ?? []).filter((rule) => rule.ended === 'window' && rule.left > 0)
-  return ended.flatMap(({ rule: id }) => {
-    const window = set.rules.find((rule) => rule.id === id)?.pace.window ?? null
-    if (window === null) return []
-    const ms = untilOpenMs(window, clock.now())
-    log.info({ rule: id, minutes: Math.round(ms / 60_000) }, 'goes on when its window opens')
-    return [{ id, ms }]
-  })
-}
-
-function logFailure(log: Log, state: State, error: unknown): void {
-  if (error instanceof LeaseError) {
-    log.info({ err: tell(error) }, 'another instance is enforcing')
-    return
-  }
-  if (error instanceof RetentionError && error.exit === EXIT.journalUnsound) state.journal = false
-  if (error instanceof PolicyError) {
-    for (const { code, at, path, message, remedy } of error.problems) {
-      log.error({ code, at, path, message, remedy }, 'policy problem')
-    }
-  }
-  log.error({ err: tell(error) }, 'run failed')
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -7,6 +7,8 @@ export interface Scheduler extends AsyncDisposable {
   readonly next: readonly { readonly rules: readonly string[]; readonly at: string | null }[]
   /** Asks for one more run of these rules after so many milliseconds, beside their schedules. */
   later(ids: readonly string[], ms: number): void
+  /** From now on these rules, by their schedules; a run at work goes on. */
+  reschedule(rules: readonly Rule[]): Promise<void>
 }
 
 /** One schedule that calls `wake` when its time has come, until it is stopped. */
@@ -25,13 +27,22 @@ export function openScheduler(
   setAlarm: SetAlarm = byCron,
 ): Scheduler {
   const queue = new RunQueue(run)
-  const alarms = groups(rules).map(({ schedule, ids }) => ({
-    ids,
-    alarm: setAlarm(schedule, () => queue.ask(ids)),
-  }))
+  const set = (scheduled: readonly Rule[]) =>
+    groups(scheduled).map(({ schedule, ids }) => ({
+      ids,
+      alarm: setAlarm(schedule, () => queue.ask(ids)),
+    }))
+  let alarms = set(rules)
   const timers = new Set<NodeJS.Timeout>()
   return {
-    next: alarms.map(({ ids, alarm }) => ({ rules: ids, at: alarm.next })),
+    get next() {
+      return alarms.map(({ ids, alarm }) => ({ rules: ids, at: alarm.next }))
+    },
+    reschedule: async (scheduled) => {
+      const before = alarms
+      alarms = set(scheduled)
+      for (const { alarm } of before) await alarm.stop()
+    },
     later: (ids, ms) => {
       const timer = setTimeout(() => {
         timers.delete(timer)

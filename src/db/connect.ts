@@ -1,7 +1,8 @@
 import { Kysely, PostgresDialect } from 'kysely'
-import { Pool, types, type CustomTypesConfig } from 'pg'
+import { Pool, types, type CustomTypesConfig, type PoolClient } from 'pg'
 import { ConfigError, UnreachableError } from '../base/errors.ts'
 import type { OwnTables } from './schema.ts'
+import { cancelStatement } from './cancel.ts'
 import { Route, serversOf } from './route.ts'
 import { SQLSTATE, sqlstateOf } from './sqlstate.ts'
 import { watchedClient } from './watched-client.ts'
@@ -10,6 +11,8 @@ export type Db = Kysely<OwnTables>
 
 export interface Connection extends AsyncDisposable {
   readonly db: Db
+  /** Has the server end the statements that are at work, as Ctrl-C does in psql. */
+  readonly cancel: () => void
 }
 
 export type ConnectOptions = {
@@ -44,15 +47,22 @@ const parsers: CustomTypesConfig = {
  * Nothing connects before the first statement.
  */
 export function connect(url: string | (() => string), options: ConnectOptions = {}): Connection {
+  const clients = new Set<PoolClient>()
   const route = new Route({
     url: typeof url === 'string' ? () => url : url,
-    open: (server) => openPool(server, options),
+    open: (server) => openPool(server, options, clients),
   })
   const db = new Kysely<OwnTables>({ dialect: new PostgresDialect({ pool: route }) })
-  return { db, [Symbol.asyncDispose]: async () => db.destroy() }
+  return {
+    db,
+    cancel: () => {
+      for (const client of clients) cancelStatement(client)
+    },
+    [Symbol.asyncDispose]: async () => db.destroy(),
+  }
 }
 
-function openPool(url: string, options: ConnectOptions): Pool {
+function openPool(url: string, options: ConnectOptions, clients: Set<PoolClient>): Pool {
   const pool = new Pool({
     connectionString: url,
     application_name: options.applicationName ?? 'retentiond',
@@ -69,7 +79,9 @@ function openPool(url: string, options: ConnectOptions): Pool {
   pool.on('error', () => {})
   pool.on('connect', (client) => {
     client.on('error', () => {})
+    clients.add(client)
   })
+  pool.on('remove', (client) => clients.delete(client))
   return pool
 }
 

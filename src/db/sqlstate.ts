@@ -22,6 +22,9 @@ export const SQLSTATE = {
   cannotConnectNow: '57P03',
   tooManyConnections: '53300',
   idleInTransaction: '25P03',
+  diskFull: '53100',
+  outOfMemory: '53200',
+  ioError: '58030',
 } as const
 
 const TRANSIENT: ReadonlySet<string> = new Set([
@@ -99,6 +102,17 @@ const AWAY: ReadonlySet<string> = new Set([
   SQLSTATE.idleInTransaction,
 ])
 
+/** What a server has run out of, by its SQLSTATE; null for any other error. More load makes it worse. */
+export function ranOutOf(error: unknown): string | null {
+  return EXHAUSTED[sqlstateOf(error) ?? ''] ?? null
+}
+
+const EXHAUSTED: Readonly<Record<string, string>> = {
+  [SQLSTATE.diskFull]: 'disk space',
+  [SQLSTATE.outOfMemory]: 'memory',
+  [SQLSTATE.ioError]: 'a disk that works',
+}
+
 /**
  * Names what PostgreSQL reported by its SQLSTATE, which unlike its text is not translated. The
  * original stays the cause; nobody prints it, since its detail may carry a row.
@@ -110,6 +124,13 @@ export function classify(error: unknown): unknown {
   if (TRANSIENT.has(state)) {
     return new TransientDatabaseError(`PostgreSQL gave up the transaction (SQLSTATE ${state})`, {
       cause: error,
+    })
+  }
+  const lacking = ranOutOf(error)
+  if (lacking !== null) {
+    return new DatabaseError(state, `the server has run out of ${lacking} (SQLSTATE ${state})`, {
+      cause: error,
+      remedy: 'nothing more is tried: see to the server, then run again',
     })
   }
   return new DatabaseError(state, `PostgreSQL refused a statement (SQLSTATE ${state})`, {

@@ -7,7 +7,7 @@ import {
   TransientDatabaseError,
 } from '../base/errors.ts'
 import { sleep } from '../base/sleep.ts'
-import { classify, saysAway } from '../db/sqlstate.ts'
+import { classify, ranOutOf, saysAway } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { TableRows } from '../journal/entry.ts'
 import { readIdle } from '../plan/orders.ts'
@@ -20,6 +20,7 @@ import {
   type BatchTools,
 } from './batch.ts'
 import { Budget } from './budget.ts'
+import { cutShort } from './cut.ts'
 import { dropPartitions } from './drop.ts'
 import { canFold, foldStretch } from './fold.ts'
 import type { BatchRows } from './batch-rows.ts'
@@ -71,6 +72,8 @@ export type RuleOrder = Omit<BatchOrder, 'budget' | 'marked' | 'shapes'> & {
 export type RuleTools = BatchTools & {
   /** Aborted: the batch in hand is the last. */
   readonly signal: AbortSignal
+  /** Aborted: nothing is tried again. */
+  readonly cut: AbortSignal | undefined
   readonly onProgress: (progress: Progress) => void
 }
 
@@ -113,7 +116,8 @@ export async function enforceRule(tools: RuleTools, order: RuleOrder): Promise<R
 }
 
 function endsRuleOnly(error: unknown): error is Error {
-  if (saysAway(error)) return false
+  // The next rule would fare no better, and be one load more.
+  if (saysAway(error) || ranOutOf(error) !== null) return false
   return (
     error instanceof LimitReachedError ||
     error instanceof RefusedError ||
@@ -303,6 +307,7 @@ async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T
     try {
       return await turns.take(batch, attempt > 1)
     } catch (error) {
+      if (tools.cut?.aborted) throw cutShort(error)
       // What we have named already stays so, whatever state of PostgreSQL lies below it.
       const named = error instanceof RetentionError ? error : classify(error)
       if (!(named instanceof TransientDatabaseError) || attempt === MOST_ATTEMPTS) throw named

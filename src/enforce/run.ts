@@ -36,6 +36,7 @@ import { outlasting } from './outlast.ts'
 import { overdueAfter, overdueBefore, type RuleOverdue } from './overdue.ts'
 import type { RowEvidence } from './evidence.ts'
 import { publishing } from './publish.ts'
+import { CutShortError, cutShort } from './cut.ts'
 import { enforceRule, type Progress, type RuleOutcome, type RuleTools } from './rule.ts'
 
 export type RunRequest = {
@@ -56,7 +57,10 @@ export type RunRequest = {
   readonly connections: number
   /** Who holds the lease, for others to read: host and process. */
   readonly holder: string
+  /** Aborted: the batch in hand is the last. */
   readonly signal: AbortSignal
+  /** Aborted: the batch in hand is rolled back. */
+  readonly cut?: AbortSignal | undefined
   /** Commits to each row that is acted on; null: their number is journalled. */
   readonly evidenceKey?: EvidenceKey | null
   /** Signs heads while the run is at work; left out, none is signed. */
@@ -246,8 +250,12 @@ async function runRule(
       signer: request.signer,
       log: request.log,
       signal: request.signal,
+      cut: request.cut,
       onProgress: request.onProgress ?? (() => {}),
-      onStep: request.onStep ?? (() => {}),
+      onStep: async (step) => {
+        if (request.cut?.aborted) throw cutShort()
+        await request.onStep?.(step)
+      },
     },
     {
       fitted,
@@ -305,6 +313,7 @@ function outcomeOf(
   rules: readonly RuleOutcome[],
   failure: { readonly error: unknown } | undefined,
 ): RunOutcome {
+  if (failure?.error instanceof CutShortError) return 'interrupted'
   if (failure !== undefined) return failedAs(failure.error)
   const failed = rules.find(({ error }) => error !== null)
   if (failed !== undefined) return failedAs(failed.error)

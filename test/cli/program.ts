@@ -59,6 +59,8 @@ export async function runInside(args: readonly string[], env: Environment): Prom
     clock: systemClock,
     log: () => silentLog,
     stopSignal: () => new AbortController().signal,
+    cutSignal: () => new AbortController().signal,
+    onReload: () => {},
     exit: (status) => {
       ended.status = status
     },

@@ -1,7 +1,9 @@
 import { Command } from 'commander'
+import { proveDatabase } from '../../catalog/pinned.ts'
 import { runDaemon } from '../../daemon/daemon.ts'
 import {
   checkpointer,
+  cuttingShort,
   evidenceKey,
   loadConfigured,
   openWhenAsked,
@@ -48,6 +50,13 @@ export function daemonCommand(context: CliContext): Command {
         powerfulRole: config.powerfulRole,
         connections: config.connections,
         signal: context.stopSignal(),
+        cut: cuttingShort(context, connection),
+        reload: async () => {
+          const reloaded = await loadConfigured(context)
+          await proveDatabase(connection.db, reloaded)
+          return reloaded
+        },
+        onReload: context.onReload,
       })
       context.log().info({}, 'stopped')
     })

@@ -14,6 +14,7 @@ import {
   evidenceKey,
   loadConfigured,
   openGoverned,
+  cuttingShort,
   pseudonymKey,
   warnOfPowers,
   type CliContext,
@@ -75,6 +76,7 @@ export function enforceCommand(context: CliContext): Command {
         holder: `enforce on ${hostname()}, process ${process.pid}`,
         connections,
         signal: context.stopSignal(),
+        cut: cuttingShort(context, connection),
         evidenceKey: await evidenceKey(context),
         checkpointer: await checkpointer(
           context,
