@@ -68,7 +68,7 @@ const context: CliContext = {
   log: () =>
     (log ??= pino(
       { level: context.config().logLevel, base: { name: 'retentiond' } },
-      openLogStream(process.stdout),
+      openLogStream(process.stdout, systemClock),
     )),
   stopSignal: () => {
     state.stopsByItself = true

@@ -3,6 +3,7 @@
  * batch holds locks meanwhile; lines that it does not take are dropped, counted, and told of later.
  */
 import type { Writable } from 'node:stream'
+import type { Clock } from '../base/clock.ts'
 
 export type LogStream = { readonly write: (line: string) => void }
 
@@ -10,7 +11,7 @@ export type LogStream = { readonly write: (line: string) => void }
 const MOST_BYTES = 1024 * 1024
 
 /** Writes lines of pino, each a JSON object, to a stream. */
-export function openLogStream(stream: Writable, mostBytes = MOST_BYTES): LogStream {
+export function openLogStream(stream: Writable, clock: Clock, mostBytes = MOST_BYTES): LogStream {
   let dropped = 0
   return {
     write: (line) => {
@@ -19,7 +20,7 @@ export function openLogStream(stream: Writable, mostBytes = MOST_BYTES): LogStre
         return
       }
       if (dropped > 0) {
-        stream.write(lineOf(dropped))
+        stream.write(lineOf(dropped, clock))
         dropped = 0
       }
       stream.write(line)
@@ -27,7 +28,7 @@ export function openLogStream(stream: Writable, mostBytes = MOST_BYTES): LogStre
   }
 }
 
-function lineOf(dropped: number): string {
-  const line = { level: 40, time: Date.now(), name: 'retentiond', lines: dropped }
+function lineOf(dropped: number, clock: Clock): string {
+  const line = { level: 40, time: clock.now().getTime(), name: 'retentiond', lines: dropped }
   return `${JSON.stringify({ ...line, msg: 'lines of the log were dropped: nobody read them' })}\n`
 }

@@ -56,6 +56,8 @@ const ENDED: Readonly<Record<Cause, string>> = {
   slot_wal: 'a replication slot retains too much log',
   lock_waiters: 'too many sessions waited for locks',
   archiver: 'the server cannot archive its log',
+  wal: 'the server keeps too much log',
+  vacuum_behind: 'vacuum is behind',
   dead_rows: 'autovacuum has to come first',
   slow_batch: 'batches took too long',
 }

@@ -12,11 +12,15 @@ export type Vitals = {
   readonly slotWalBytes: number | null
   /** A slot is about to lose the log that it needs. */
   readonly slotInDanger: boolean
+  /** Bytes of log that the server keeps beyond what it is set to; null: our role may not look. */
+  readonly extraWalBytes: number | null
   readonly lockWaiters: number
   /** The newest attempt to archive a segment of the log failed. */
   readonly archiverFails: boolean
   /** Of the governed table with its partitions; null before the first statistics. */
   readonly deadPercent: number | null
+  /** Age of the oldest transaction number, in per cent of that at which autovacuum has to freeze. */
+  readonly freezePercent: number
 }
 
 /** Why a run waits, or ends a rule before it is done. Labels of a metric: do not reword them. */
@@ -27,6 +31,8 @@ export type Cause =
   | 'lock_waiters'
   | 'archiver'
   | 'dead_rows'
+  | 'wal'
+  | 'vacuum_behind'
   | 'slow_batch'
   | 'window'
   | 'max_duration'
@@ -55,9 +61,22 @@ export function sufferingFrom(vitals: Vitals, limits: PauseWhen): Cause | null {
   if (vitals.replicasHidden && limits.explicit.includes('replicaLagMs')) return 'replicas_hidden'
   if (vitals.slotInDanger || over(vitals.slotWalBytes, limits.slotWalBytes)) return 'slot_wal'
   if (vitals.archiverFails) return 'archiver'
+  if (over(vitals.extraWalBytes, limits.slotWalBytes)) return 'wal'
   if (vitals.lockWaiters >= limits.lockWaiters) return 'lock_waiters'
   if (over(vitals.deadPercent, limits.deadPercent)) return 'dead_rows'
   return null
+}
+
+/** Autovacuum forces a freeze at 100; a server that keeps up goes back from there. */
+const FREEZE_BEHIND_PERCENT = 200
+
+/**
+ * True of a server whose vacuum does not keep up, by its dead rows or by the age of its transactions:
+ * our batches are small then, so that what keeps vacuum from its work is over sooner.
+ */
+export function isVacuumBehind(vitals: Vitals, limits: PauseWhen): boolean {
+  const dead = vitals.deadPercent ?? 0
+  return dead > limits.deadPercent / 2 || vitals.freezePercent > FREEZE_BEHIND_PERCENT
 }
 
 /** A batch that took too long is followed by a smaller one; else they grow back, up to `most`. */

@@ -8,6 +8,7 @@ import type { Pace } from '../policy/pace.ts'
 import type { BatchRows } from './batch-rows.ts'
 import {
   isOpenAt,
+  isVacuumBehind,
   nextRows,
   pauseMs,
   restMs,
@@ -43,12 +44,16 @@ const RENEW_EVERY_MS = 10_000
 /** A server that has not recovered by then needs a person: the rule ends, and the next run goes on. */
 const MOST_WAITING_MS = 30 * 60_000
 
+/** A batch is so much smaller than the first one otherwise while vacuum is behind. */
+const BEHIND_DIVISOR = 4
+
 export class Pacer {
   readonly #tools: PacerTools
   readonly #startedMs: number
   readonly #pauses: Partial<Record<Cause, number>> = {}
   #rows: number
   #lookedMs = -Infinity
+  #vacuumIsBehind = false
   #waiting: Promise<Cause | null> | null = null
 
   constructor(tools: PacerTools) {
@@ -59,7 +64,8 @@ export class Pacer {
 
   /** Rows that the next batch should take. */
   get rows(): number {
-    return this.#rows
+    const most = this.#vacuumIsBehind ? this.#tools.batch.first / BEHIND_DIVISOR : this.#rows
+    return Math.max(1, Math.min(this.#rows, Math.floor(most)))
   }
 
   get pauses(): Pauses {
@@ -104,7 +110,9 @@ export class Pacer {
     if (clock.monotonicMs() - this.#lookedMs < LOOK_EVERY_MS) return null
     const sinceMs = clock.monotonicMs()
     for (let inARow = 0; !signal.aborted; inARow += 1) {
-      const cause = sufferingFrom(await readVitals(), pace.pauseWhen)
+      const vitals = await readVitals()
+      this.#ease(vitals)
+      const cause = sufferingFrom(vitals, pace.pauseWhen)
       this.#lookedMs = clock.monotonicMs()
       if (cause === null) return inARow === 0 ? null : this.#over()
       if (inARow === 0) {
@@ -115,6 +123,17 @@ export class Pacer {
       await this.#rest(pauseMs(inARow))
     }
     return null
+  }
+
+  /** Smaller batches as long as vacuum is behind; said once each time that it falls behind. */
+  #ease(vitals: Vitals): void {
+    const { pace, log } = this.#tools
+    const before = this.#vacuumIsBehind
+    this.#vacuumIsBehind = isVacuumBehind(vitals, pace.pauseWhen)
+    if (before || !this.#vacuumIsBehind) return
+    this.#count('vacuum_behind')
+    const { deadPercent, freezePercent } = vitals
+    log.warn({ deadPercent, freezePercent }, 'smaller batches: vacuum is behind on this server')
   }
 
   async #rest(ms: number): Promise<void> {

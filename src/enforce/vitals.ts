@@ -1,4 +1,4 @@
-/** Asks the server how it does, in one statement that reads statistics and locks nothing. */
+/** Asks the server how it does, in a statement or two that read statistics and locks nothing. */
 import { sql, type QueryExecutorProvider } from 'kysely'
 import type { Vitals } from './pace.ts'
 
@@ -10,10 +10,15 @@ type Row = {
   readonly lock_waiters: string
   readonly archiver_fails: boolean
   readonly dead_percent: string | null
+  readonly freeze_percent: string
+  readonly may_see_wal: boolean
 }
 
 /** Fewer dead rows than these autovacuum has cleaned in a moment, however busy a small table is. */
 const MANY_DEAD_ROWS = 1_000_000
+
+/** Of what a slot may retain at most, so much is to be left: the next batches are a load too. */
+const SAFE_SHARE = 0.125
 
 /**
  * Reads the vitals of the server as they concern a table. The lag of a replica is known only to
@@ -38,7 +43,10 @@ export async function readVitals(
             then pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)
           end as bytes,
           -- The next checkpoint may take what it needs; a slot that is lost has nothing left to lose.
-          wal_status = 'unreserved' as in_danger
+          wal_status = 'unreserved'
+            or safe_wal_size < ${SAFE_SHARE}::float8
+              * pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_slot_wal_keep_size'))
+            as in_danger
         from pg_catalog.pg_replication_slots
       ),
       part as (
@@ -67,7 +75,14 @@ export async function readVitals(
       (
         select (100.0 * dead / nullif(dead + live, 0))::numeric(6, 2)::text from part
         where dead > ${manyDeadRows}::bigint
-      ) as dead_percent`.execute(db)
+      ) as dead_percent,
+      (
+        select
+          (100.0 * age(datfrozenxid) / current_setting('autovacuum_freeze_max_age')::int)::int::text
+        from pg_catalog.pg_database where datname = pg_catalog.current_database()
+      ) as freeze_percent,
+      pg_catalog.has_function_privilege('pg_catalog.pg_ls_waldir()', 'execute') as may_see_wal
+    `.execute(db)
   const [row] = rows
   if (row === undefined) throw new Error('PostgreSQL returned no vitals')
   return {
@@ -75,10 +90,24 @@ export async function readVitals(
     replicasHidden: row.replicas_hidden,
     slotWalBytes: numberOr(row.slot_wal_bytes),
     slotInDanger: row.slot_in_danger,
+    extraWalBytes: row.may_see_wal ? await readExtraWal(db) : null,
     lockWaiters: Number(row.lock_waiters),
     archiverFails: row.archiver_fails,
     deadPercent: numberOr(row.dead_percent),
+    freezePercent: Number(row.freeze_percent),
   }
+}
+
+/** By itself: PostgreSQL asks for the right to call it also where it is not called. */
+async function readExtraWal(db: QueryExecutorProvider): Promise<number> {
+  const { rows } = await sql<{ bytes: string }>`
+    select (
+      coalesce(sum(size), 0)
+      - pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size'))
+      - pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_keep_size'))
+    )::bigint::text as bytes
+    from pg_catalog.pg_ls_waldir()`.execute(db)
+  return Math.max(0, Number(rows[0]?.bytes))
 }
 
 function numberOr(text: string | null): number | null {

@@ -1,7 +1,7 @@
 import { assert, integer, nat, property, record } from 'fast-check'
 import { DateTime } from 'luxon'
 import { expect, test } from 'vitest'
-import { silentLog } from '../../src/base/log.ts'
+import { silentLog, type Log } from '../../src/base/log.ts'
 import {
   isOpenAt,
   nextRows,
@@ -19,9 +19,11 @@ const WELL: Vitals = {
   replicasHidden: false,
   slotWalBytes: null,
   slotInDanger: false,
+  extraWalBytes: null,
   lockWaiters: 0,
   archiverFails: false,
   deadPercent: null,
+  freezePercent: 90,
 }
 
 const LIMITS = PROGRAM_PACE.pauseWhen
@@ -66,6 +68,7 @@ const SUFFERING: readonly (readonly [string, Partial<Vitals>, Cause])[] = [
   ['a slot retains too much log', { slotWalBytes: 10 * 1024 ** 3 + 1 }, 'slot_wal'],
   ['a slot is about to lose its log', { slotInDanger: true }, 'slot_wal'],
   ['the log cannot be archived', { archiverFails: true }, 'archiver'],
+  ['the server keeps far more log than it is set to', { extraWalBytes: 11 * 1024 ** 3 }, 'wal'],
   ['ten sessions wait for locks', { lockWaiters: 10 }, 'lock_waiters'],
   ['most of the table are dead rows', { deadPercent: 61 }, 'dead_rows'],
 ]
@@ -141,6 +144,7 @@ function pacerOf(
   pace: Partial<Pace>,
   vitals: (elapsedMs: number) => Vitals = () => WELL,
   batch = { first: 5000, most: 5000 },
+  log: Log = silentLog,
 ) {
   const state = { ms: 0, looks: 0, renewals: 0, stop: new AbortController() }
   const tools: PacerTools = {
@@ -149,7 +153,7 @@ function pacerOf(
       now: () => new Date(Date.UTC(2026, 6, 14, 5, 0, 0) + state.ms),
       monotonicMs: () => state.ms,
     },
-    log: silentLog,
+    log,
     batch,
     connections: 1,
     readVitals: async () => {
@@ -178,6 +182,28 @@ test('batches grow from the first one to the largest as long as they are fast, a
 
   expect(sizes).toEqual([5000, 10_000, 20_000, 20_000, 20_000, 10_000, 10_000, 20_000])
 })
+
+test.for<Partial<Vitals>>([{ deadPercent: 31 }, { freezePercent: 201 }])(
+  'batches are small and the log says so while vacuum is behind, and grow back: %o',
+  async (behind) => {
+    const said: object[] = []
+    const log = { ...silentLog, warn: (fields: object) => void said.push(fields) }
+    const vitals = (ms: number) => ({ ...WELL, ...(ms < 10_000 ? behind : {}) })
+    const { pacer, state } = pacerOf({}, vitals, { first: 5000, most: 20_000 }, log)
+    const sizes: number[] = []
+
+    expect(await pacer.begin()).toBeNull()
+    for (const ms of [0, 5000, 5000, 5000]) {
+      sizes.push(pacer.rows)
+      state.ms += ms
+      await pacer.after({ rows: pacer.rows, ms: 100 })
+    }
+
+    expect(sizes).toEqual([1250, 1250, 1250, 20_000])
+    expect(said).toMatchObject([behind])
+    expect(pacer.pauses).toEqual({ vacuum_behind: 1 })
+  },
+)
 
 test('a run that waits for the server goes on by itself, keeps its lease and counts one pause', async () => {
   const { pacer, state } = pacerOf({}, (ms) => ({ ...WELL, lockWaiters: ms < 60_000 ? 50 : 0 }))

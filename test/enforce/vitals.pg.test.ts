@@ -26,7 +26,13 @@ test('the vitals of a server tell its lock waiters, slots and the dead rows of a
   }
   await holder.send('rollback')
   await waiter.drain()
+  const asRole = before.extraWalBytes
+  const allowed = 'grant execute on function pg_ls_waldir() to'
+  await bed.run(`${allowed} ${bed.roles.daemon}`)
+  const seeing = (await readVitals(bed.connection.db, table?.oid ?? 0)).extraWalBytes
 
+  expect([asRole, seeing]).toEqual([null, 0])
+  expect(before.freezePercent).toBeLessThan(100)
   expect(before).toMatchObject({
     replicaLagMs: null,
     replicasHidden: false,
