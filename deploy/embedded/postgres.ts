@@ -19,6 +19,8 @@ export type ServerOptions = {
   readonly major?: Major
   /** Extra `name=value` settings of the server. */
   readonly settings?: readonly string[]
+  /** A free one if left out. */
+  readonly port?: number
   /** Leave the server running when this process ends. */
   readonly detached?: boolean
 }
@@ -50,11 +52,11 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Postgr
 /** What a server is started from: its folder with `data` in it, and who runs it. */
 export type Prepared = Place & { readonly password: string }
 
-/** Starts a server on the data of a folder, on a free port. */
+/** Starts a server on the data of a folder. */
 export async function serve(prepared: Prepared, options: ServerOptions): Promise<PostgresServer> {
   const { folder, password } = prepared
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort()
+    const port = options.port ?? (await freePort())
     const child = launch({ ...prepared, port, options })
     const failure = await readiness(child)
     if (failure === null) return serverOf({ child, port, password, folder })

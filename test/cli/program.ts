@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLog } from '../../src/base/log.ts'
@@ -20,11 +20,25 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const COMPILED = join(tmpdir(), `retentiond-compiled-${process.getuid?.() ?? 'user'}`)
 
 /** Starts the program as a process of its own, with nothing in its environment but `env`. */
-export function start(args: readonly string[], env: Environment): ChildProcess {
-  return spawn(process.execPath, [MAIN, ...args], {
-    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILED, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+export function start(
+  args: readonly string[],
+  env: Environment,
+  stdio: StdioOptions = ['ignore', 'pipe', 'pipe'],
+): ChildProcess {
+  return spawn(process.execPath, [MAIN, ...args], { env: surroundings(env), stdio })
+}
+
+/** As `start`, at a terminal of its own: what is written to stdin is typed there. */
+export function startAtTerminal(args: readonly string[], env: Environment): ChildProcess {
+  const command = ['exec', process.execPath, MAIN, ...args].join(' ')
+  return spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
+    env: surroundings(env),
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+}
+
+function surroundings(env: Environment): Environment {
+  return { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILED, ...env }
 }
 
 /** Runs the program as a process of its own, to its end. */

@@ -28,8 +28,9 @@ export interface Site extends AsyncDisposable {
   prepare(): Promise<void>
 }
 
-export async function openSite(schema: string): Promise<Site> {
-  const database = await openTestDatabase()
+/** Opens one on the server of the running project, or on that of another superuser's connection string. */
+export async function openSite(schema: string, superuserUrl?: string): Promise<Site> {
+  const database = await openTestDatabase(superuserUrl)
   const folder = await mkdtemp(join(tmpdir(), 'retentiond-site-'))
   await mkdir(join(folder, 'policies'))
   const id = database.name.replace('test_', '')

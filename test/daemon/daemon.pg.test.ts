@@ -1,16 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { systemClock } from '../../src/base/clock.ts'
-import type { LogFields } from '../../src/base/log.ts'
-import { runDaemon, type DaemonOptions } from '../../src/daemon/daemon.ts'
-import type { SetAlarm } from '../../src/daemon/schedule.ts'
-import { connect } from '../../src/db/connect.ts'
-import { readKeyFile } from '../../src/journal/key-file.ts'
-import { valueOf } from '../../src/plan/prepare.ts'
-import { loadPolicies } from '../../src/policy/load.ts'
 import { exitOf, start, type Environment } from '../cli/program.ts'
 import { openSite, type Site } from '../cli/site.ts'
+import { openDaemon } from './inside.ts'
 import { openProxy } from './proxy.ts'
 
 const CANARY = 'canary-4711'
@@ -47,8 +40,6 @@ afterAll(async () => {
 
 const left = async () =>
   (await site.sql<{ rows: number }>('select count(*)::int as rows from site.visit'))[0]?.rows
-
-const env = (name: string): string => site.env[`RETENTIOND_${name}`] ?? ''
 
 type Line = Readonly<Record<string, unknown>>
 
@@ -140,70 +131,7 @@ test('a daemon shows its plan, says whether it is ready, and stops when it is to
   expect(await left()).toBe(20)
 })
 
-/** A daemon inside this process, whose alarm the test rings. */
-async function daemonInside(over: Partial<DaemonOptions> = {}, url = env('DATABASE_URL')) {
-  const stopping = new AbortController()
-  const connection = connect(url, { max: 3 })
-  const said: { readonly fields: LogFields; readonly message: string }[] = []
-  const heard = new EventTarget()
-  const note = (fields: LogFields, message: string) => {
-    said.push({ fields, message })
-    heard.dispatchEvent(new Event(message))
-  }
-  const alarms: (() => void)[] = []
-  const setAlarm: SetAlarm = (_schedule, wake) => {
-    alarms.push(wake)
-    return { next: null, stop: async () => {} }
-  }
-  const hear = async (message: string) =>
-    new Promise((resolve) => {
-      heard.addEventListener(message, resolve, { once: true })
-    })
-  const ready = hear('ready')
-  const load = async () => valueOf(await loadPolicies(env('POLICIES')))
-  const reloads: (() => void)[] = []
-  const running = runDaemon({
-    connections: 2,
-    db: connection.db,
-    ask: async () => {},
-    set: await load(),
-    reload: load,
-    onReload: (reload) => reloads.push(reload),
-    pseudonyms: null,
-    signer: await readKeyFile(env('ENTRY_KEY_FILE')),
-    clock: systemClock,
-    log: { debug: () => {}, info: note, warn: note, error: note },
-    listen: { host: '127.0.0.1', port: 0 },
-    powerfulRole: 'refuse',
-    setAlarm,
-    signal: stopping.signal,
-    ...over,
-  })
-  await Promise.race([ready, running])
-  const port = said.find(({ message }) => message === 'ready')?.fields['port']
-  return {
-    said,
-    hear,
-    reload: async (message: string) => {
-      const answer = hear(message)
-      for (const each of reloads) each()
-      await answer
-    },
-    /** Rings, and waits until the daemon says `message`. */
-    ring: async (message: string) => {
-      const answer = hear(message)
-      for (const wake of alarms) wake()
-      await answer
-    },
-    told: async () => (await fetch(`http://127.0.0.1:${String(port)}/readyz`)).json(),
-    readiness: async () => (await fetch(`http://127.0.0.1:${String(port)}/readyz`)).status,
-    [Symbol.asyncDispose]: async () => {
-      stopping.abort()
-      await running
-      await connection[Symbol.asyncDispose]()
-    },
-  }
-}
+const daemonInside = async () => openDaemon(site.env)
 
 test('a scheduled run does nothing that nobody approved, and acts once it is approved', async () => {
   await using daemon = await daemonInside()
@@ -251,122 +179,6 @@ test('a table without a rule is said at the start and before each run, and the r
     'table_uncovered',
   ])
   expect(told).toMatchObject({ ready: true, covered: false })
-})
-
-/** Due visits, as many as a test wants. */
-const visit = async (from: number, to: number) =>
-  site.sql(`
-    insert into site.visit select n, '2001-01-01', '${CANARY}' from generate_series(${from}, ${to}) as n`)
-
-/** Whatever a batch journals, does this first, until the returned function is called. */
-async function atEachBatch(does: string): Promise<() => Promise<unknown>> {
-  await site.sql(`
-    create function site.meet() returns trigger language plpgsql as $$
-    begin
-      if position('"type":"batch"' in convert_from(new.body, 'UTF8')) > 0 then ${does}; end if;
-      return new;
-    end $$;
-    grant usage on schema site to public;
-    create trigger meet before insert on retentiond.entry
-    for each row execute function site.meet()`)
-  return async () => site.sql('drop function site.meet() cascade')
-}
-
-type Said = readonly { readonly fields: LogFields; readonly message: string }[]
-
-const fieldsOf = (said: Said, words: string) =>
-  said.flatMap(({ fields, message }) => (message === words ? [fields] : []))
-
-test('of three daemons that wake up together one runs, and the others say who does and since when', async () => {
-  await visit(200, 209)
-  const undo = await atEachBatch('perform pg_sleep(0.4)')
-  await using one = await daemonInside()
-  await using two = await daemonInside()
-  await using three = await daemonInside()
-  const daemons = [one, two, three]
-
-  await Promise.all(
-    daemons.map(async ({ hear, ring }) => {
-      const other = hear('another instance is enforcing')
-      await Promise.race([ring('run ended'), other])
-    }),
-  )
-  await undo()
-
-  const said = daemons.flatMap((daemon) => daemon.said)
-  expect(fieldsOf(said, 'run ended')).toMatchObject([{ outcome: 'done' }])
-  const told = fieldsOf(said, 'another instance is enforcing')
-  expect(told).toHaveLength(2)
-  expect(JSON.stringify(told)).toMatch(/daemon on .+, process \d+ holds the lease since \d{4}-/)
-  expect(await left()).toBe(10)
-})
-
-test('policies that are read again in the middle of a run are for the next one', async () => {
-  await visit(300, 304)
-  const undo = await atEachBatch('perform pg_sleep(0.4)')
-  await using daemon = await daemonInside()
-
-  const ended = daemon.ring('run ended')
-  await daemon.hear('run started')
-  // A longer period needs no approval.
-  await site.govern(POLICY.replace('12 months', '100 years'))
-  await daemon.reload('policies read again: used from the next run on')
-  const during = fieldsOf(daemon.said, 'run ended').length
-  await ended
-  await undo()
-  const acted = await left()
-  await visit(300, 304)
-  await daemon.ring('run ended')
-  await site.govern('version: 1')
-  await daemon.reload('policies not taken into use: those before stay')
-  const runs = await site.run(['journal', 'list', '--output', 'json'])
-
-  expect([during, acted, await left()]).toEqual([0, 10, 15])
-  const [read] = fieldsOf(daemon.said, 'policies read again: used from the next run on')
-  const started = [...runs.out.matchAll(/"policy_set":\s*"([^"]+)/g)].map(([, digest]) => digest)
-  expect(started.slice(-2)).toEqual([read?.['before'], read?.['policies']])
-  await site.govern(POLICY)
-  await site.sql('delete from site.visit where id between 300 and 304')
-})
-
-test('a daemon whose server has no disk space left tries nothing more for a quarter of an hour', async () => {
-  await visit(400, 404)
-  const passed = { ms: 0 }
-  const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + passed.ms }
-  await using daemon = await daemonInside({ clock })
-  const undo = await atEachBatch("raise exception using errcode = '53100'")
-  const resting = 'not run for a while: the server had run out of something'
-
-  await daemon.ring(resting)
-  await undo()
-  passed.ms = 14 * 60_000
-  await daemon.ring(resting)
-  const between = await left()
-  passed.ms = 15 * 60_000 + 1000
-  await daemon.ring('run ended')
-
-  expect(fieldsOf(daemon.said, 'run ended')).toMatchObject([
-    { outcome: 'failed' },
-    { outcome: 'done' },
-  ])
-  expect(fieldsOf(daemon.said, resting)).toMatchObject([{ minutes: 15 }, { minutes: 1 }])
-  expect([between, await left()]).toEqual([15, 10])
-})
-
-test('a run that finds no database is made up for as soon as there is one', async () => {
-  await visit(500, 504)
-  const url = new URL(env('DATABASE_URL'))
-  await using proxy = await openProxy({ host: url.hostname, port: Number(url.port) })
-  url.port = String(proxy.port)
-  await using daemon = await daemonInside({}, url.href)
-
-  await proxy.cut()
-  await daemon.ring('run failed')
-  await proxy.mend()
-  await daemon.hear('run ended')
-
-  expect(fieldsOf(daemon.said, 'run ended')).toMatchObject([{ outcome: 'done' }])
-  expect(await left()).toBe(10)
 })
 
 test('a journal that is not sound stops every run to come, and readiness says so', async () => {

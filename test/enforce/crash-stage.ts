@@ -8,7 +8,7 @@ import { parseEntry, type Entry } from '../../src/journal/entry.ts'
 import { treeHead } from '../../src/journal/nodes.ts'
 import { journalReader, readEntries } from '../../src/journal/read.ts'
 import { verify } from '../../src/journal/verify.ts'
-import { start } from '../cli/program.ts'
+import { start, startAtTerminal } from '../cli/program.ts'
 import { openSite, type Site } from '../cli/site.ts'
 
 const SCHEMA = `
@@ -44,7 +44,9 @@ export type Account = {
 
 /** An enforcing process, and what became of it. */
 export interface Enforcement {
-  kill(signal: 'SIGKILL' | 'SIGTERM'): void
+  kill(signal: 'SIGKILL' | 'SIGTERM' | 'SIGSTOP' | 'SIGCONT'): void
+  /** Types at the terminal of the process, if it has one. */
+  type(keys: string): void
   /** Returns when the process has said this on stderr. */
   says(text: string): Promise<void>
   /** The exit status, or the signal that ended the process. */
@@ -57,7 +59,11 @@ export interface CrashStage extends AsyncDisposable {
   readonly tap: Tap
   /** The application goes on: as many due rows again as were acted on. */
   topUp(): Promise<void>
-  enforce(): Enforcement
+  enforce(at?: 'terminal'): Enforcement
+  /** A batch that is to be journalled waits until the returned function is called. */
+  hold(): Promise<() => Promise<void>>
+  /** Returns when a batch waits, with the session that it has. */
+  held(): Promise<number>
   /** Returns when more rows of that kind are gone or overwritten than in `than`. */
   beyond(kind: keyof Account, than: Account): Promise<void>
   /** Returns when no session of the program is left in the server, and so nothing is undecided. */
@@ -93,6 +99,21 @@ export async function openCrashStage(): Promise<CrashStage> {
   return stage
 }
 
+/** Where there is no gate, the trigger does nothing. */
+const HOLDING = `
+  create table site.gate ();
+  create or replace function site.hold() returns trigger language plpgsql as $$
+  begin
+    while position('"type":"batch"' in convert_from(new.body, 'UTF8')) > 0
+      and exists (select from pg_catalog.pg_class where relname = 'gate')
+    loop
+      perform pg_sleep(0.01);
+    end loop;
+    return new;
+  end $$;
+  grant usage on schema site to public;
+  create or replace trigger hold before insert on retentiond.entry for each row execute function site.hold()`
+
 /** Most due rows that the application leaves at once. */
 const DUE = 2000
 
@@ -118,16 +139,18 @@ class OpenCrashStage implements CrashStage {
       from generate_series(1, ${DUE} / 2 - (select count(*) from site.account where full_name = 'Name'))`)
   }
 
-  enforce(): Enforcement {
+  enforce(at?: 'terminal'): Enforcement {
     const url = new URL(this.site.env['RETENTIOND_DATABASE_URL'] ?? '')
     url.host = this.tap.host
-    const child = start(['enforce'], { ...this.site.env, RETENTIOND_DATABASE_URL: url.href })
+    const env = { ...this.site.env, RETENTIOND_DATABASE_URL: url.href }
+    const child = at === 'terminal' ? startAtTerminal(['enforce'], env) : start(['enforce'], env)
     const out: string[] = []
     const err: string[] = []
     child.stdout?.setEncoding('utf8').on('data', (text: string) => out.push(text))
     child.stderr?.setEncoding('utf8').on('data', (text: string) => err.push(text))
     return {
       kill: (signal) => child.kill(signal),
+      type: (keys) => child.stdin?.write(keys),
       says: async (text) => {
         while (!err.join('').includes(text)) await once(child.stderr ?? child, 'data')
       },
@@ -135,6 +158,24 @@ class OpenCrashStage implements CrashStage {
         typeof signal === 'string' ? signal : typeof status === 'number' ? status : null,
       ),
       out: () => `${out.join('')}${err.join('')}`,
+    }
+  }
+
+  async hold(): Promise<() => Promise<void>> {
+    await this.site.sql(HOLDING)
+    return async () => {
+      await this.site.sql('drop table site.gate')
+    }
+  }
+
+  async held(): Promise<number> {
+    for (;;) {
+      const [found] = await this.site.sql<{ pid: number | null }>(
+        `select pid, pg_sleep(0.02) from pg_stat_activity
+         where datname = current_database() and wait_event = 'PgSleep' and pid <> pg_backend_pid()
+         union all select null, pg_sleep(0.02) limit 1`,
+      )
+      if (found?.pid != null) return found.pid
     }
   }
 

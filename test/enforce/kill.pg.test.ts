@@ -101,3 +101,69 @@ test('a run that is told to stop twice ends at once, and its batch is rolled bac
   await finish()
   expect((await stage.runs()).slice(-2)).toEqual(['interrupted', 'done'])
 })
+
+test('a run that is told to stop twice has its statement ended, rolls the batch back and says so', async () => {
+  await stage.topUp()
+  stage.tap.at(Infinity, () => {})
+  const release = await stage.hold()
+  const run = stage.enforce()
+  const pid = await stage.held()
+
+  run.kill('SIGTERM')
+  await run.says('stopping after the batch in hand')
+  run.kill('SIGTERM')
+
+  expect(await run.ended).toBe(143)
+  const atWork = await stage.site.sql(
+    `select from pg_stat_activity where pid = ${pid} and state <> 'idle'`,
+  )
+  await release()
+  expect(atWork).toEqual([])
+  expect(await stage.gone()).toEqual(await stage.journalled())
+  expect((await stage.runs()).at(-1)).toBe('interrupted')
+  await finish()
+})
+
+test('Ctrl-C at a terminal finishes the batch in hand, and the run ends as stopped', async () => {
+  await stage.topUp()
+  const before = await stage.gone()
+  stage.tap.at(Infinity, () => {})
+  const release = await stage.hold()
+  const run = stage.enforce('terminal')
+  await stage.held()
+
+  run.type('\u0003')
+  await release()
+
+  expect(await run.ended).toBe(0)
+  expect(run.out()).toContain('stopping after the batch in hand')
+  const gone = await stage.gone()
+  expect(gone).toEqual(await stage.journalled())
+  expect(gone).not.toEqual(before)
+  expect((await stage.runs()).at(-1)).toBe('stopped')
+  await finish()
+})
+
+test('a run that slept for longer than its lease finds it taken over, and commits nothing more', async () => {
+  await stage.topUp()
+  stage.tap.at(Infinity, () => {})
+  const release = await stage.hold()
+  const run = stage.enforce()
+  await stage.held()
+
+  run.kill('SIGSTOP')
+  await release()
+  // The server ends transactions that idle for a minute, and with them what keeps others out.
+  const role = new URL(stage.site.env['RETENTIOND_DATABASE_URL'] ?? '').username
+  await stage.site.sql(
+    `select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '${role}'`,
+  )
+  await finish()
+  const gone = await stage.gone()
+  run.kill('SIGCONT')
+
+  expect(await run.ended).toBe(75)
+  expect(await stage.gone()).toEqual(gone)
+  expect(gone).toEqual(await stage.journalled())
+  expect((await stage.runs()).slice(-2)).toEqual(['interrupted', 'done'])
+})

@@ -15,11 +15,14 @@ export interface TestDatabase extends AsyncDisposable {
 
 const PASSWORD = 'test'
 
-/** Creates an empty database on the server of the running project; disposing drops it. */
-export async function openTestDatabase(): Promise<TestDatabase> {
+/**
+ * Creates an empty database on the server of the running project, or on that of another superuser's
+ * connection string; disposing drops it.
+ */
+export async function openTestDatabase(url = inject('superuserUrl')): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`
-  const server = new URL(inject('superuserUrl'))
-  await onServer(async (client) => client.query(`create database ${name}`))
+  const server = new URL(url)
+  await onServer(url, async (client) => client.query(`create database ${name}`))
 
   const superuserUrl = withPath(server, name)
   const superuser = new Client({ connectionString: superuserUrl })
@@ -44,7 +47,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
     },
     [Symbol.asyncDispose]: async () => {
       await superuser.end()
-      await onServer(async (client) => {
+      await onServer(url, async (client) => {
         await client.query(`drop database ${name} with (force)`)
         for (const role of roles) await client.query(`drop role if exists ${role}`)
       })
@@ -52,8 +55,8 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   }
 }
 
-async function onServer(work: (client: Client) => Promise<unknown>): Promise<void> {
-  const client = new Client({ connectionString: inject('superuserUrl') })
+async function onServer(url: string, work: (client: Client) => Promise<unknown>): Promise<void> {
+  const client = new Client({ connectionString: url })
   await client.connect()
   try {
     await work(client)
