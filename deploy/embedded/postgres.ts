@@ -5,7 +5,14 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chownSync, cpSync, mkdtempSync, readFileSync, symlinkSync } from 'node:fs'
+import {
+  chownSync,
+  cpSync,
+  createWriteStream,
+  mkdtempSync,
+  readFileSync,
+  symlinkSync,
+} from 'node:fs'
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
@@ -23,6 +30,8 @@ export type ServerOptions = {
   readonly port?: number
   /** Leave the server running when this process ends. */
   readonly detached?: boolean
+  /** Keep what it logs, in the file `log` of its folder. */
+  readonly keepsLog?: boolean
 }
 
 export interface PostgresServer extends AsyncDisposable {
@@ -58,6 +67,7 @@ export async function serve(prepared: Prepared, options: ServerOptions): Promise
   for (let attempt = 1; ; attempt += 1) {
     const port = options.port ?? (await freePort())
     const child = launch({ ...prepared, port, options })
+    if (options.keepsLog === true) child.stderr?.pipe(createWriteStream(join(folder, 'log')))
     const failure = await readiness(child)
     if (failure === null) return serverOf({ child, port, password, folder })
     // Another process may have taken the port between our look and the server's.

@@ -41,6 +41,8 @@ export function renderRoleGrants(roles: Roles, options: RoleGrantOptions): strin
     '-- Keepers: place and lift holds, and see whether what they hold is there.',
     createRole(roles.keeper, 'login'),
     `grant connect on database ${database} to ${logins.join(', ')};`,
+    '-- When it refuses a row, PostgreSQL writes the whole row into its log; of these roles it shall not.',
+    ...[roles.daemon, roles.keeper].map((role) => quietLog(role, options.database)),
     ...(options.migrator === undefined ? [] : migratorGrants(roles, options, options.migrator)),
   ]
   return `${statements.join('\n')}\n`
@@ -57,6 +59,22 @@ function migratorGrants(roles: Roles, options: RoleGrantOptions, name: string): 
     `grant create on database ${escapeIdentifier(options.database)} to ${migrator};`,
     `grant ${owner} to ${migrator}${how};`,
   ]
+}
+
+/** Only a superuser may say so; whoever else runs this is told. */
+function quietLog(role: string, database: string): string {
+  const to = `${escapeIdentifier(role)} in database ${escapeIdentifier(database)}`
+  const body = [
+    'begin',
+    `  alter role ${to} set log_error_verbosity = 'terse';`,
+    `  alter role ${to} set log_parameter_max_length = 0;`,
+    `  alter role ${to} set log_parameter_max_length_on_error = 0;`,
+    'exception when insufficient_privilege then',
+    `  raise warning 'the server log may show values of rows: let a superuser set log_error_verbosity for %', ${escapeLiteral(role)};`,
+    'end',
+  ].join('\n')
+  const quote = dollarQuote(body)
+  return `do ${quote}\n${body}\n${quote};`
 }
 
 /** `create role` has no `if not exists`. */

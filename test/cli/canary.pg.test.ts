@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, inject, test, vi } from 'vitest'
 import { runInside } from './program.ts'
 import { openSite } from './site.ts'
 
@@ -75,13 +75,24 @@ function found(where: string, text: string): readonly string[] {
   )
 }
 
+/** What the server has logged; what it logs last comes a moment later than the answer. */
+async function logUpTo(mark: string): Promise<string> {
+  return vi.waitFor(async () => {
+    const log = await readFile(inject('serverLog'), 'utf8')
+    if (!log.includes(mark)) throw new Error('the log is not written yet')
+    return log
+  }, 10_000)
+}
+
 test('J-T42: nothing personal is in the journal, an export, a certificate or what the program says', async () => {
   await using site = await openSite(SCHEMA)
   await site.govern(POLICY)
   await site.prepare()
+  await site.sql((await runInside(['grants'], site.superuser)).out)
+  await site.sql('create extension pg_stat_statements')
   const at = (name: string) => `${site.folder}/${name}`
   const env = {
-    ...site.superuser,
+    ...site.env,
     RETENTIOND_CHECKPOINT_KEY_FILE: at('checkpoint.key'),
     RETENTIOND_EVIDENCE_KEY_FILE: at('evidence.key'),
   }
@@ -127,7 +138,19 @@ test('J-T42: nothing personal is in the journal, an export, a certificate or wha
     seen.push(...found(name, rows.map(({ row }) => row).join('\n')))
   }
 
+  const statements = await site.sql<{ query: string }>(`
+    select query from pg_stat_statements
+    where dbid = (select oid from pg_database where datname = current_database())`)
+  seen.push(...found('pg_stat_statements', statements.map(({ query }) => query).join('\n')))
+  const mark = `canaries of ${site.database.name}`
+  await site.sql(`do $$ begin raise log '${mark}'; end $$`)
+  const log = await logUpTo(mark)
+  seen.push(...found('the log of the server', log))
+
   expect(seen).toEqual([])
+  // The row that was refused stands in the log, and nothing of what was in it.
+  expect(log).toContain('violates check constraint "lead_check"')
+  expect(statements.length).toBeGreaterThan(50)
   const hidden = createHash('sha256')
     .update(CANARIES[1] ?? '')
     .digest('base64')
