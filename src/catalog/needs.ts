@@ -109,7 +109,10 @@ export function grantsOf(
 ): readonly Need[] {
   const needs = rules.flatMap((fitted) => {
     const places = select(fitted.table, ['ctid'], 'to go through the table as it lies on disk')
-    return [...needsOf(fitted, acts(fitted)), ...(acts(fitted) ? [places] : [])]
+    const writers = select(fitted.table, ['xmin'], 'to know again the rows that a run has written')
+    const anonymises = fitted.rule.action.kind === 'anonymise'
+    const fast = anonymises ? [places, writers] : [places]
+    return [...needsOf(fitted, acts(fitted)), ...(acts(fitted) ? fast : [])]
   })
   const governed = new Set(rules.map(({ table }) => printTable(table)))
   return [

@@ -37,8 +37,9 @@ import { proveShape } from './shape.ts'
 import { keysTold, purgeKeyed, purgeStretch, type ToldRows } from './statements.ts'
 import { within, type Stretch } from './stretch.ts'
 
+/** `xid`: the transaction that rows which are done, and marked, bear as their `xmin`; null: none is. */
 export type FoldResult =
-  | { readonly kind: 'done'; readonly rows: number }
+  | { readonly kind: 'done'; readonly rows: number; readonly xid: string | null }
   /** Nothing happened: the stretch is for the steps of batch.ts. `rows` were too many, or null. */
   | { readonly kind: 'unfit'; readonly rows: number | null }
 
@@ -105,7 +106,7 @@ export async function foldStretch(
       await tools.onStep('catalog')
       await tools.onStep('decided')
       return acted.rows === 0
-        ? { kind: 'done', rows: 0 }
+        ? { kind: 'done', rows: 0, xid: null }
         : conclude(trx, tools, order, { ...acted, trace })
     })
   } catch (error) {
@@ -131,7 +132,11 @@ async function prelude(trx: Transaction<OwnTables>): Promise<Prelude> {
 type Acting = Prelude & { readonly stretch: Stretch; readonly nonce: Nonce; readonly idle: Idle }
 
 /** What one statement did; without the keys where only their number is journalled. */
-type Acted = { readonly rows: number; readonly keys: readonly Key[] }
+type Acted = {
+  readonly rows: number
+  readonly keys: readonly Key[]
+  readonly xid: string | null
+}
 
 async function actAtOnce(
   trx: Transaction<OwnTables>,
@@ -145,21 +150,21 @@ async function actAtOnce(
       if (marked || evidence !== null) {
         const also = { marked, told: evidence !== null }
         const { rows } = await purgeKeyed(decided, acting.stretch, also).execute(trx)
-        return readActed(rows[0])
+        return { ...readActed(rows[0]), xid: null }
       }
       const { numAffectedRows } = await purgeStretch(decided, acting.stretch).execute(trx)
-      return { rows: Number(numAffectedRows), keys: [] }
+      return { rows: Number(numAffectedRows), keys: [], xid: null }
     }
     const { rows } = await anonymiseStretch(order, acting).execute(trx)
     if (rows[0]?.unmasked !== '0') refuseUnmasked(fitted, rows[0]?.unmasked ?? '?')
-    return readActed(rows[0])
+    return { ...readActed(rows[0]), xid: rows[0]?.xid ?? null }
   } catch (error) {
     if (sqlstateOf(error) === SQLSTATE.lockNotAvailable) throw new Unfit(null)
     throw error
   }
 }
 
-function readActed(told: ToldRows | undefined): Acted {
+function readActed(told: ToldRows | undefined): Omit<Acted, 'xid'> {
   invariant(told !== undefined, 'a count has one row')
   const keys = told.keys === null ? [] : (JSON.parse(told.keys) as readonly Key[])
   return { rows: Number(told.rows), keys }
@@ -168,13 +173,18 @@ function readActed(told: ToldRows | undefined): Acted {
 /**
  * THE statement that overwrites where a rule asks nothing but the row itself. What it returns is what
  * it wrote: no trigger fires that could change it. The markers name the size of the journal when the
- * batch began: its entry has that number, or a later one if another connection was faster.
+ * batch began: its entry has that number, or a later one if another connection was faster. Where none of
+ * the rows bears a marker it is not looked for, which takes half of what marking them does; should one
+ * bear it after all, its key is there twice, and the stretch is left to the steps of batch.ts.
  */
 function anonymiseStretch(
-  { fitted, boundary, evidence }: BatchOrder,
+  { fitted, boundary, evidence, marked }: BatchOrder,
   { stretch, nonce, size, idle }: Acting,
-): RawBuilder<ToldRows & { unmasked: string }> {
+): RawBuilder<ToldRows & { unmasked: string; xid: string }> {
   const { table, key, rule, maskDigest } = fitted
+  const again = sql`
+      on conflict (table_oid, rule, key)
+      do update set mask_digest = excluded.mask_digest, seq = excluded.seq`
   return sql`
     with done as (
       update ${tableId(stretch.part)} as row
@@ -187,11 +197,10 @@ function anonymiseStretch(
     marked as (
       insert into retentiond.anonymised (table_oid, key, rule, mask_digest, seq)
       select ${table.oid}::oid, key, ${rule.id}, ${maskDigest}, ${size}::bigint
-      from done
-      on conflict (table_oid, rule, key)
-      do update set mask_digest = excluded.mask_digest, seq = excluded.seq
+      from done${marked ? again : sql``}
     )
     select
+      pg_current_xact_id()::xid::text as xid,
       count(*)::text as rows,
       ${keysTold(evidence !== null)} as keys,
       count(*) filter (where unmasked)::text as unmasked
@@ -202,7 +211,7 @@ async function conclude(
   trx: Transaction<OwnTables>,
   tools: BatchTools,
   order: BatchOrder,
-  { rows, keys, trace }: Acted & { readonly trace: Trace },
+  { rows, keys, xid, trace }: Acted & { readonly trace: Trace },
 ): Promise<FoldResult> {
   invariant(order.evidence === null || keys.length === rows, 'each row has a key')
   charge(order, trace, rows)
@@ -215,7 +224,7 @@ async function conclude(
   await tools.onStep('checked')
   await journal({ trx, tools, order, trace }, { id, rows, ...proof })
   await tools.onStep('journalled')
-  return { kind: 'done', rows }
+  return { kind: 'done', rows, xid }
 }
 
 async function settle(trx: Transaction<OwnTables>, { fitted }: BatchOrder): Promise<void> {

@@ -11,6 +11,7 @@ import { classify, ranOutOf, saysAway } from '../db/sqlstate.ts'
 import { inSnapshot } from '../db/transaction.ts'
 import type { TableRows } from '../journal/entry.ts'
 import { readIdle } from '../plan/orders.ts'
+import { takesAway } from '../policy/policy.ts'
 import type { WalkKind } from '../policy/walk.ts'
 import {
   actOnStretch,
@@ -140,8 +141,9 @@ type PacedOrder = RuleOrder & {
  */
 async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promise<number> {
   const shapes = new ShapeMemory()
-  const marked = await isMarked(tools, order)
-  const whole = { ...order, marked, shapes }
+  const { marked, seesWriters } = await readKnown(tools, order)
+  const done: string[] = []
+  const whole = { ...order, marked, shapes, done }
   if (order.drops) await dropWhole(tools, whole, tally)
   let left = Math.max(0, order.due - tally.rows)
   for (let number = 1; number <= MOST_PASSES && !tools.signal.aborted; number += 1) {
@@ -149,12 +151,13 @@ async function passes(tools: RuleTools, order: PacedOrder, tally: Tally): Promis
     tally.refusedRows = 0
     // A few that are left are looked for all at once: by a statement that leaves locked rows out.
     const walk = number > 1 && left <= order.paced.rows ? 'key' : order.walk
-    const rows = { ...whole, walk }
+    // The passes before this one marked rows.
+    const rows = { ...whole, walk, marked: marked || (number > 1 && !takesAway(order.fitted.rule)) }
     await sweep(tools, rows, await openWalk(tools.db, rows, left), tally)
-    left = await countActionable(tools, order)
+    left = await countActionable(tools, order, seesWriters ? done : [])
     if (left === 0 || tally.rows === before) return left
   }
-  return countActionable(tools, order)
+  return countActionable(tools, order, [])
 }
 
 /** Drops partitions on one connection; a drop is no load, so that it counts as no rows for the pace. */
@@ -183,6 +186,8 @@ type SweepOrder = BatchOrder & {
   readonly walk: WalkKind
   readonly turns: Turns
   readonly paced: PacedRule
+  /** Transactions of whose rows nothing is left to be done; more come. */
+  readonly done: string[]
 }
 
 /** One way through the table, on as many connections as may share it; the first failure ends all. */
@@ -235,7 +240,9 @@ async function actAtOnce(
       const fold = async () => foldStretch(tools, order, stretch, paced.rows)
       const folded = await persist(tools, turns, fold)
       // Before the rest, in which a connection may be lost: this one is committed.
-      if (folded.kind === 'done') record(tools, order, tally, { ...folded, children: [] })
+      if (folded.kind === 'unfit') return folded
+      if (folded.xid !== null) order.done.push(folded.xid)
+      record(tools, order, tally, { ...folded, children: [] })
       return folded
     },
     (folded) => (folded.kind === 'unfit' ? 0 : folded.rows),
@@ -321,20 +328,30 @@ async function persist<T>(tools: RuleTools, turns: Turns, batch: () => Promise<T
   }
 }
 
-async function countActionable(tools: RuleTools, order: RuleOrder): Promise<number> {
-  const { fitted, boundary, walk } = order
+async function countActionable(
+  tools: RuleTools,
+  { fitted, boundary, walk }: RuleOrder,
+  done: readonly string[],
+): Promise<number> {
   return inSnapshot(tools.db, async (trx) => {
     const idle = await readIdle(trx, fitted)
-    const { rows } = await countActionableRows({ fitted, boundary, idle }, walk).execute(trx)
+    const { rows } = await countActionableRows({ fitted, boundary, idle }, walk, done).execute(trx)
     return Number(rows[0]?.rows ?? 0)
   })
 }
 
-/** Markers come by our own runs only, and no other run is at work: what is not there now does not come. */
-async function isMarked({ db }: RuleTools, { fitted: { table } }: RuleOrder): Promise<boolean> {
-  const { rows } = await sql<{ marked: boolean }>`
-    select exists (
-      select from retentiond.anonymised where table_oid = ${table.oid}::oid
-    ) as marked`.execute(db)
-  return rows[0]?.marked ?? true
+type Known = {
+  /** Markers come by our own runs only, and no other run is at work: what is not there does not come. */
+  readonly marked: boolean
+  /** Our role may read which transaction wrote a row. */
+  readonly seesWriters: boolean
+}
+
+async function readKnown({ db }: RuleTools, { fitted: { table } }: RuleOrder): Promise<Known> {
+  const { rows } = await sql<Known>`
+    select
+      exists (select from retentiond.anonymised where table_oid = ${table.oid}::oid) as marked,
+      has_column_privilege(${table.oid}::oid, (-2)::int2, 'select') as "seesWriters"`.execute(db)
+  const [known] = rows
+  return { marked: known?.marked ?? true, seesWriters: known?.seesWriters ?? false }
 }

@@ -189,7 +189,7 @@ async function runRules(request: RunRequest, held: Held): Promise<Ran> {
       if (!willAct(planned) || request.signal.aborted) continue
       rules.push(await runRule(request, held, planned, run))
     }
-    await outlasting(request, async () => unmarkWhatIsGone(request))
+    await outlasting(request, async () => unmarkWhatIsGone(request, start))
   } catch (error) {
     failure = { error }
   }
@@ -209,15 +209,21 @@ async function runRules(request: RunRequest, held: Held): Promise<Ran> {
   }
 }
 
-/** A marker is a key in clear: it goes when the application deletes the row, be anything due or not. */
-async function unmarkWhatIsGone({ db, rules, signal }: RunRequest): Promise<void> {
+/**
+ * A marker is a key in clear: it goes when the application deletes the row, be anything due or not. The
+ * rows that this run marked were just there; they are looked for by the next one.
+ */
+async function unmarkWhatIsGone(
+  { db, rules, signal }: RunRequest,
+  { seq }: Pick<Appended, 'seq'>,
+): Promise<void> {
   const anonymising = rules.filter(
     ({ rule }) => rule.mode === 'enforce' && rule.action.kind === 'anonymise',
   )
   for (const fitted of anonymising) {
     if (signal.aborted) return
     // In a transaction of ours: the text of a key depends on the session.
-    await inTransaction(db, async (trx) => unmarkGone(fitted).execute(trx))
+    await inTransaction(db, async (trx) => unmarkGone(fitted, seq).execute(trx))
   }
 }
 

@@ -103,17 +103,21 @@ export function lockActionable(
 /**
  * Counts what may be acted on in the whole table. After a sweep the index on the start is full of rows
  * that are gone, and PostgreSQL, which takes the pages for untouched, would look each up where it was: no
- * index holds the place of a row, so that asking for it has the pages read in their order.
+ * index holds the place of a row, so that asking for it has the pages read in their order. Rows that stand
+ * as one of the transactions `done` wrote them are not looked for among the markers.
  */
 export function countActionableRows(
   { fitted, boundary, idle }: Decided,
   walk: WalkKind,
+  done: readonly string[],
 ): RawBuilder<{ rows: string }> {
-  const inOrder = walk === 'heap' ? sql`${columnId('row', 'ctid')} >= '(0,0)'::tid and ` : sql``
+  const inOrder = sql`${columnId('row', 'ctid')} >= '(0,0)'::tid`
+  const notOurs = sql`(${columnId('row', 'xmin')} = any (${done}::text[]::xid[])) is not true`
+  const swept = walk === 'heap' ? [inOrder, ...(done.length > 0 ? [notOurs] : [])] : []
   return sql`
     select count(*)::text as rows
     from ${tableId(fitted.table)} as row
-    where ${inOrder}${isActionable(viewOf(fitted, boundary), [], idle)}`
+    where ${conjunction([...swept, isActionable(viewOf(fitted, boundary), [], idle)])}`
 }
 
 /** What a batch holds locked beside the governed rows. */
@@ -292,11 +296,14 @@ export function unmark(table: Child['table'], rows: Given): RawBuilder<unknown> 
       and marker.key = array[${sql.join(parts.map((part) => sql`cast(${part} as text)`))}]`
 }
 
-/** Removes the markers of rows of the table that are not there any more, whichever rule set them. */
-export function unmarkGone({ table, key }: GovernedRule): RawBuilder<unknown> {
+/**
+ * Removes the markers of rows of the table that are not there any more, whichever rule set them: those
+ * older than the entry with this number, whose rows were there when they were marked.
+ */
+export function unmarkGone({ table, key }: GovernedRule, seq: number): RawBuilder<unknown> {
   return sql`
     delete from retentiond.anonymised as marker
-    where marker.table_oid = ${table.oid}::oid
+    where marker.table_oid = ${table.oid}::oid and marker.seq < ${seq}::bigint
       and not exists (
         select from ${tableId(table)} as row where ${keyArray(key, 'row')} = marker.key
       )`

@@ -18,14 +18,15 @@ export function isDone(view: View): RawBuilder<boolean> {
 
 /** True of a row of `governed` that bears its marker and still holds what its masks write. */
 export function isAnonymised(governed: GovernedRule, row: string): RawBuilder<boolean> {
+  // Compared first: PostgreSQL keeps to the order, and most rows that are asked still hold their values.
   return sql<boolean>`(
-    exists (
+    not ${isUnmasked({ governed, alias: row }, null)}
+    and exists (
       select from retentiond.anonymised as marker
       where marker.table_oid = ${governed.table.oid}::oid
         and marker.rule = ${governed.rule.id}
         and marker.key = ${keyArray(governed.key, row)}
         and marker.mask_digest = ${governed.maskDigest}
     )
-    and not ${isUnmasked({ governed, alias: row }, null)}
   )`
 }

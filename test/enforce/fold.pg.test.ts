@@ -120,6 +120,30 @@ test('a row that the application moved behind the sweep is found at its end', as
   expect(result).toMatchObject({ outcome: 'done', rules: [{ rows: 20, left: 0 }] })
 })
 
+test.for(['behind', 'before'] as const)(
+  'a row that the application fills again is anonymised again in the same run: %s the sweep',
+  async (where, { bed }) => {
+    await openVisits(bed, 20, { action: 'anonymise' })
+    let batches = 0
+
+    const result = await bed.enforce({
+      onStep: async (step) => {
+        if (step === 'begun') batches += 1
+        if (batches !== 3 || step !== 'begun') return
+        // What the rows of the first page held is gone, and there is room for the new version, or there is not.
+        if (where === 'behind') await bed.run('vacuum site.visit')
+        await bed.run("update site.visit set filler = repeat('y', 1500) where id = 1")
+        if (where === 'before')
+          await bed.run("update site.visit set account = 'moved' where id = 1")
+      },
+    })
+
+    expect(result).toMatchObject({ outcome: 'done', rules: [{ rows: 21, left: 0 }] })
+    expect(await left(bed)).toBe(0)
+    expect(await bed.rows('select from retentiond.anonymised')).toHaveLength(20)
+  },
+)
+
 test('a hold on one row of a page keeps that row, and no other', async ({ bed }) => {
   await openVisits(bed, 20)
   await bed.run(
