@@ -1,4 +1,16 @@
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** What takes a minute or more comes first: at the end one core would wait for it. */
+const LONGEST = /\/test\/(oracle\/|enforce\/(kill|interleaving|faults|random-interleaving))/
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const long = sorted.filter(({ moduleId }) => LONGEST.test(moduleId))
+    return [...long, ...sorted.filter((each) => !long.includes(each))]
+  }
+}
 
 /**
  * What depends most on the server: catalog, plan reading, batches, migrations, the guards of the
@@ -39,6 +51,7 @@ const withPostgres = (
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {

@@ -22,7 +22,7 @@ const PASSWORD = 'test'
 export async function openTestDatabase(url = inject('superuserUrl')): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const server = new URL(url)
-  await onServer(url, async (client) => client.query(`create database ${name}`))
+  await onServer(url, async (client) => client.query(`create database ${name} strategy file_copy`))
 
   const superuserUrl = withPath(server, name)
   const superuser = new Client({ connectionString: superuserUrl })

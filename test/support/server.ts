@@ -16,7 +16,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { major } = project.config.provide as { readonly major: Major }
   const settings = ['shared_preload_libraries=pg_stat_statements']
-  const server = await startPostgres({ major, settings, keepsLog: true })
+  const server = await startPostgres({ major, settings, keepsLog: true, inMemory: true })
   project.provide('superuserUrl', server.url())
   project.provide('serverLog', join(server.folder, 'log'))
   return async () => server[Symbol.asyncDispose]()
