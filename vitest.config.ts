@@ -27,7 +27,8 @@ const SERVER = [
 /** On the oldest major also what people do with it: the journal, holds, the demo, the daemon, every example. */
 const OLDEST = [
   ...SERVER,
-  'test/{anchor,daemon,demo,docs,foreign,hold,journal}/**/*.pg.test.ts',
+  'test/{anchor,demo,docs,foreign,hold,journal}/**/*.pg.test.ts',
+  'test/daemon/daemon.pg.test.ts',
   'test/cli/{succeed,tour}.pg.test.ts',
   'test/enforce/{block,deadlock,drop,evidence,fold,lease,references,rows,shape-interleaving,takeover,tree}.pg.test.ts',
   'test/plan/{frames,sentinels,settings,time}.pg.test.ts',

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as dial, createServer, type Socket } from 'node:net'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from '../../src/db/connect.ts'
 import { parseEntry, type Entry } from '../../src/journal/entry.ts'
@@ -10,6 +11,7 @@ import { journalReader, readEntries } from '../../src/journal/read.ts'
 import { verify } from '../../src/journal/verify.ts'
 import { start, startAtTerminal } from '../cli/program.ts'
 import { openSite, type Site } from '../cli/site.ts'
+import type { CrashingServer } from '../support/crashing-server.ts'
 
 const SCHEMA = `
   create schema site;
@@ -21,6 +23,10 @@ const SCHEMA = `
   create table site.account (
     id bigint generated always as identity primary key, closed_on date, full_name text
   );
+  create table site.event (id int, at timestamptz, primary key (id, at)) partition by range (at);
+  create table site.event_now partition of site.event for values from ('2021-01-01') to (maxvalue);
+  create table site.made (visits int, pages int, events int);
+  insert into site.made values (500, 0, 0);
   insert into site.visit (seen_at) select now() from generate_series(1, 500);
   insert into site.account (closed_on, full_name) select now(), 'Kept' from generate_series(1, 500);`
 
@@ -32,6 +38,7 @@ timezone: Europe/Paris
 defaults: { mode: enforce, limits: { max_rows: 1000000, max_percent: 100 }, batch: { rows: 200 }, pace: { share: 100 } }
 rules:
   - { id: visit, table: site.visit, start: seen_at, keep: 12 months, then: purge, references: { site.page: with_parent } }
+  - { id: event, table: site.event, start: at, keep: 12 months, then: purge, batch: { rows: 200, partitions: drop } }
   - { id: account, table: site.account, start: closed_on, keep: 10 years, then: { anonymise: { full_name: { constant: Anonymised }, closed_on: { keep: it says when } } } }
 `
 
@@ -40,6 +47,7 @@ export type Account = {
   readonly visits: number
   readonly pages: number
   readonly accounts: number
+  readonly events: number
 }
 
 /** An enforcing process, and what became of it. */
@@ -66,6 +74,8 @@ export interface CrashStage extends AsyncDisposable {
   held(): Promise<number>
   /** Returns when more rows of that kind are gone or overwritten than in `than`. */
   beyond(kind: keyof Account, than: Account): Promise<void>
+  /** `kill -9` of a session of the program that is at work, on a server that may be crashed. */
+  killSession(): Promise<void>
   /** Returns when no session of the program is left in the server, and so nothing is undecided. */
   quiet(): Promise<void>
   /** Two minutes go by, after which nobody holds the lease of a dead process. */
@@ -80,12 +90,12 @@ export interface CrashStage extends AsyncDisposable {
   findings(): Promise<readonly string[]>
 }
 
-/** Prepares a database as operators do, with both rules approved. */
-export async function openCrashStage(): Promise<CrashStage> {
-  const site = await openSite(SCHEMA)
+/** Prepares a database as operators do, with all rules approved; on a server that may be crashed, if one is given. */
+export async function openCrashStage(server: CrashingServer | null = null): Promise<CrashStage> {
+  const site = await openSite(SCHEMA, server?.url())
   await site.govern(POLICY)
   await site.prepare()
-  const stage = new OpenCrashStage(site, await openTap(site.database.superuserUrl))
+  const stage = new OpenCrashStage(site, await openTap(site.database.superuserUrl), server)
   // An approval bounds a run by what its plan would have done.
   await stage.topUp()
   const plan = join(site.folder, 'plan.json')
@@ -120,20 +130,46 @@ const DUE = 2000
 class OpenCrashStage implements CrashStage {
   readonly site: Site
   readonly tap: Tap
+  readonly #server: CrashingServer | null
+  readonly #role: string
 
-  constructor(site: Site, tap: Tap) {
+  constructor(site: Site, tap: Tap, server: CrashingServer | null) {
     this.site = site
     this.tap = tap
+    this.#server = server
+    this.#role = new URL(site.env['RETENTIOND_DATABASE_URL'] ?? '').username
+  }
+
+  async #sql<T extends object>(statements: string): Promise<readonly T[]> {
+    return this.#server?.sql<T>(this.site.database.name, statements) ?? this.site.sql<T>(statements)
+  }
+
+  async killSession(): Promise<void> {
+    await this.#server?.killSession(this.site.database.name, this.#role)
   }
 
   async topUp(): Promise<void> {
-    await this.site.sql(`
-      with visit as (
-        insert into site.visit (seen_at)
-        select now() - interval '2 years' from generate_series(1, ${DUE} + 500 - (select count(*) from site.visit))
-        returning id
-      )
-      insert into site.page (visit_id) select id from visit;
+    // What was made is counted here: sequences go on by more than one after a crash.
+    await this.#sql(`
+      create table if not exists site.event_old partition of site.event
+        for values from ('2020-01-01') to ('2021-01-01');
+      grant select, update, delete on site.event_old to "${this.#role}";
+      with
+        visit as (
+          insert into site.visit (seen_at)
+          select now() - interval '2 years' from generate_series(1, ${DUE} + 500 - (select count(*) from site.visit))
+          returning id
+        ),
+        page as (insert into site.page (visit_id) select id from visit returning 1),
+        event as (
+          insert into site.event
+          select n, '2020-06-01' from generate_series(1, 300) as n
+          on conflict do nothing
+          returning 1
+        )
+      update site.made set
+        visits = visits + (select count(*) from visit), pages = pages + (select count(*) from page),
+        events = events + (select count(*) from event);
       insert into site.account (closed_on, full_name)
       select now() - interval '11 years', 'Name'
       from generate_series(1, ${DUE} / 2 - (select count(*) from site.account where full_name = 'Name'))`)
@@ -162,15 +198,15 @@ class OpenCrashStage implements CrashStage {
   }
 
   async hold(): Promise<() => Promise<void>> {
-    await this.site.sql(HOLDING)
+    await this.#sql(HOLDING)
     return async () => {
-      await this.site.sql('drop table site.gate')
+      await this.#sql('drop table site.gate')
     }
   }
 
   async held(): Promise<number> {
     for (;;) {
-      const [found] = await this.site.sql<{ pid: number | null }>(
+      const [found] = await this.#sql<{ pid: number | null }>(
         `select pid, pg_sleep(0.02) from pg_stat_activity
          where datname = current_database() and wait_event = 'PgSleep' and pid <> pg_backend_pid()
          union all select null, pg_sleep(0.02) limit 1`,
@@ -186,30 +222,31 @@ class OpenCrashStage implements CrashStage {
   }
 
   async quiet(): Promise<void> {
-    const role = new URL(this.site.env['RETENTIOND_DATABASE_URL'] ?? '').username
     let sessions = 1
     while (sessions > 0) {
       // Asked over the wire, so that each look gives the server its time.
-      const [row] = await this.site.sql<{ sessions: number }>(
-        `select count(*)::int as sessions from pg_stat_activity where usename = '${role}'`,
+      const [row] = await this.#sql<{ sessions: number }>(
+        `select count(*)::int as sessions from pg_stat_activity where usename = '${this.#role}'`,
       )
       sessions = row?.sessions ?? 0
     }
   }
 
   async expireLease(): Promise<void> {
-    await this.site.sql(
+    await this.#sql(
       "update retentiond.lease set expires_at = clock_timestamp() - interval '1 second' where holder is not null",
     )
   }
 
   async gone(): Promise<Account> {
-    // The keys count up, and nobody but the program deletes.
-    const [row] = await this.site.sql<Account>(`
+    // Nobody but the program deletes.
+    const [row] = await this.#sql<Account>(`
       select
-        (coalesce(pg_sequence_last_value('site.visit_id_seq'), 0) - (select count(*) from site.visit))::int as visits,
-        (coalesce(pg_sequence_last_value('site.page_id_seq'), 0) - (select count(*) from site.page))::int as pages,
-        (select count(*) from site.account where full_name = 'Anonymised')::int as accounts`)
+        visits - (select count(*)::int from site.visit) as visits,
+        pages - (select count(*)::int from site.page) as pages,
+        (select count(*)::int from site.account where full_name = 'Anonymised') as accounts,
+        events - (select count(*)::int from site.event) as events
+      from site.made`)
     if (row === undefined) throw new Error('no account')
     return row
   }
@@ -226,6 +263,7 @@ class OpenCrashStage implements CrashStage {
       visits: rows.get('site.visit') ?? 0,
       pages: rows.get('site.page') ?? 0,
       accounts: rows.get('site.account') ?? 0,
+      events: rows.get('site.event') ?? 0,
     }
   }
 
@@ -249,7 +287,9 @@ class OpenCrashStage implements CrashStage {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.tap[Symbol.asyncDispose]()
-    await this.site[Symbol.asyncDispose]()
+    if (this.#server === null) await this.site[Symbol.asyncDispose]()
+    // The server goes, and the database with it.
+    else await rm(this.site.folder, { recursive: true })
   }
 
   async #entries(): Promise<readonly Entry[]> {

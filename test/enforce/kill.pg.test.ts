@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runInside } from '../cli/program.ts'
+import { asked, deep } from '../support/deep.ts'
 import { chosen, openCrashStage, type CrashStage } from './crash-stage.ts'
 
-/** More for a deep run; another seed for other moments. */
-const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 20)
-const SEED = process.env['KILL_SEED'] ?? 'kill'
+const ROUNDS = deep(20, 200)
+/** Another seed for other moments. */
+const SEED = asked('KILL_SEED', 'kill')
 
 /** A kill comes with one of the messages of a run, or a little later. */
 const LATER_MS = 8
@@ -57,6 +58,9 @@ test.for(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
       { left: 500 },
     ])
     expect(await stage.site.sql("select from site.account where full_name = 'Name'")).toEqual([])
+    expect(await stage.site.sql("select to_regclass('site.event_old') as partition")).toEqual([
+      { partition: null },
+    ])
     expect(await stage.runs()).not.toContain('open')
   },
 )
