@@ -5,7 +5,8 @@
 import type { Action, Entry, TableRows } from './entry.ts'
 import { parseEntry } from './entry.ts'
 import type { RowKey } from './evidence.ts'
-import { leafHash, nodesOf, proveInclusion, type Hash, type TreeHead } from './merkle.ts'
+import { Leaves } from './leaves.ts'
+import { leafHash, proveInclusion, type TreeHead } from './merkle.ts'
 import { parseVerifierKey, type NoteSigned, type VerifierKey } from './note.ts'
 import type { Proof, Proved, ProvedEntry } from './proof.ts'
 import type { JournalEntry, JournalReader, StoredEntry } from './reader.ts'
@@ -101,7 +102,7 @@ export type Gathered = {
   entryKeyId: string
   /** As the journal names them. */
   readonly checkpointKeys: VerifierKey[]
-  readonly leaves: Hash[]
+  readonly leaves: Leaves
   /** Of each entry; empty where there is none at hand. */
   readonly times: string[]
   readonly policies: Map<number, PolicyEntry>
@@ -126,7 +127,7 @@ export function gatheringOf(scope: Scope): Gathered {
     product: '',
     entryKeyId: '',
     checkpointKeys: [],
-    leaves: [],
+    leaves: new Leaves(),
     times: [],
     policies: new Map(),
     databases: new Set(),
@@ -280,10 +281,14 @@ export async function certify(
   const bySize = together(notes)
   const covering = bySize.find(({ size }) => size > last)
   const before = bySize.findLast(({ size }) => size <= gathered.first)
-  const read = nodesOf(covering === undefined ? [] : leaves.slice(0, covering.size))
   const entries: ProvedEntry[] = []
   for (const { seq, body, sig } of covering === undefined ? [] : stating) {
-    entries.push({ seq, body, sig, path: await proveInclusion(read, seq, covering?.size ?? 0) })
+    entries.push({
+      seq,
+      body,
+      sig,
+      path: await proveInclusion(leaves.nodes, seq, covering?.size ?? 0),
+    })
   }
   const what = scope.kind === 'run' ? `run:${scope.run}` : `${scope.from}..${scope.to}`
   return {

@@ -19,10 +19,10 @@ export async function openDaemon(env: Environment, over: Partial<DaemonOptions> 
     said.push({ fields, message })
     heard.dispatchEvent(new Event(message))
   }
-  const alarms: (() => void)[] = []
+  const alarms = new Set<() => void>()
   const setAlarm: SetAlarm = (_schedule, wake) => {
-    alarms.push(wake)
-    return { next: null, stop: async () => {} }
+    alarms.add(wake)
+    return { next: null, stop: async () => void alarms.delete(wake) }
   }
   const hear = async (message: string) =>
     new Promise((resolve) => {

@@ -1,9 +1,13 @@
-/** Daemons in trouble: faults.md C2, C6, L1, L10 and R1, on a server that may be crashed. */
-import { rm } from 'node:fs/promises'
+/** Daemons in trouble: faults.md C2, C6, C12, L1, L10 and R1, on a server that may be crashed. */
+import { execFileSync } from 'node:child_process'
+import { constants } from 'node:fs'
+import { open, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import type { LogFields } from '../../src/base/log.ts'
+import { freePort } from '../../deploy/embedded/postgres.ts'
+import { exitOf, start } from '../cli/program.ts'
 import { openSite, type Site } from '../cli/site.ts'
 import { openCrashingServer, type CrashingServer } from '../support/crashing-server.ts'
 import { openDaemon } from './inside.ts'
@@ -246,3 +250,47 @@ async function outlived(release: () => Promise<unknown>): Promise<void> {
     }
   }
 }
+
+/** A pipe that is full to the brim, which nobody reads. */
+async function fullPipe(): Promise<FileHandle> {
+  const path = join(site.folder, 'log')
+  execFileSync('mkfifo', [path])
+  const pipe = await open(path, constants.O_RDWR | constants.O_NONBLOCK)
+  const isFull = async () =>
+    pipe.write(Buffer.alloc(65_536)).then(
+      () => false,
+      () => true,
+    )
+  while (!(await isFull()));
+  return pipe
+}
+
+test('a daemon whose log nobody reads is well, acts, and stops when it is told to', async () => {
+  await using pipe = await fullPipe()
+  const listen = `127.0.0.1:${await freePort()}`
+  const env = { ...site.env, RETENTIOND_LISTEN: listen, RETENTIOND_LOG_LEVEL: 'debug' }
+  const child = start(['daemon'], env, ['ignore', pipe.fd, 'ignore'])
+  const status = async (path: string) =>
+    fetch(`http://${listen}${path}`).then(
+      (response) => response.status,
+      () => null,
+    )
+
+  while ((await status('/readyz')) !== 200);
+  const live = await status('/livez')
+  child.kill('SIGTERM')
+
+  expect(await exitOf(child)).toBe(0)
+  expect(live).toBe(200)
+})
+
+test('a run whose output nobody takes ends as it would otherwise', async () => {
+  await visit(20)
+  const child = start(['enforce'], site.env)
+  child.stdout?.destroy()
+  child.stderr?.destroy()
+
+  expect(await exitOf(child)).toBe(0)
+  expect(await left()).toBe(10)
+  expect(await journalled()).toBe(due)
+})
