@@ -53,5 +53,6 @@ test('a certificate of a period keeps of each entry a hash and a time, however m
   for await (const { seq } of gathering(reader, gathered).entries()) read = seq
 
   expect([read + 1, gathered.leaves.size]).toEqual([entries, entries])
-  expect((used() - before) / entries).toBeLessThan(160)
+  // In an array of buffers each hash takes two thousand.
+  expect((used() - before) / entries).toBeLessThan(400)
 })
