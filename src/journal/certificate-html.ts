@@ -245,9 +245,7 @@ function bounds({ certificate, text }: Page): readonly (readonly [string, Html])
     if (bound === null) return []
     const { size, time, cosigned } = bound
     const at = time === null ? NOTHING : html`, ${instant(time)}`
-    const seen = cosigned.map(
-      (each) => html`; ${text.facts.cosigned(each.name)} ${instant(each.at)}`,
-    )
+    const seen = cosigned.map((each) => html`${text.facts.cosigned(each.name)} ${instant(each.at)}`)
     return [[name, html`${text.facts.bound(size)}${at}${seen}`] as const]
   })
 }

@@ -169,7 +169,7 @@ const EN: CertificateText = {
     before: 'Journalled after checkpoint',
     after: 'Journalled before checkpoint',
     bound: (entries) => `of ${entries} entries`,
-    cosigned: (name) => `seen by ${name}`,
+    cosigned: (name) => `; seen by ${name}`,
   },
   evidence: {
     rows: 'kept for every row',
@@ -181,7 +181,7 @@ const EN: CertificateText = {
     'It does not say that no copy exists elsewhere: exports, other systems, what a trigger or a person copied.',
     'It speaks of the tables named here and of no other.',
     'It states what the program did and was told. Whether the rule is right is not its subject.',
-    'Times are those of the database server.',
+    'Times are those of the database server, but for those at which a witness has seen something.',
   ],
   restored: (on) =>
     `A backup from before some of this was restored; the journal says so on ${on}. Rows named here were there again until a later run, which has entries of its own.`,
@@ -309,7 +309,7 @@ const FR: CertificateText = {
     before: 'Inscrit après le point de contrôle',
     after: 'Inscrit avant le point de contrôle',
     bound: (entries) => `de ${entries} écritures`,
-    cosigned: (name) => `vu par ${name} le`,
+    cosigned: (name) => `\u00a0; vu par ${name} le`,
   },
   evidence: {
     rows: 'conservée pour chaque ligne',
@@ -321,7 +321,7 @@ const FR: CertificateText = {
     'Il ne dit pas qu’aucune copie n’existe ailleurs : exports, autres systèmes, copies faites par un déclencheur ou une personne.',
     'Il parle des tables nommées ici et d’aucune autre.',
     'Il constate ce que le programme a fait et reçu comme consigne. La justesse de la règle n’est pas son objet.',
-    'Les heures sont celles du serveur de base de données.',
+    'Les heures sont celles du serveur de base de données, sauf celles auxquelles un témoin a vu quelque chose.',
   ],
   restored: (on) =>
     `Une sauvegarde antérieure à une partie de ceci a été restaurée ; le journal le dit le ${on}. Des lignes nommées ici étaient de nouveau présentes jusqu’à une exécution ultérieure, qui a ses propres écritures.`,

@@ -133,6 +133,8 @@ test('a certificate says between which checkpoints its entries lie, and who saw 
   const page = renderCertificate(certificate, 'en').replaceAll(/\s+/g, ' ')
   expect(page).toContain('Journalled before checkpoint')
   expect(page).toMatch(/seen by w1\.example <time[^>]*>2026-11-22 12:05:00/)
+  expect(renderCertificate(certificate, 'fr')).toContain('écritures, <time')
+  expect(renderCertificate(certificate, 'fr')).toContain('\u00a0; vu par w1.example le <time')
   expect(later.bounds).toEqual({ before: null, after: null })
 })
 
