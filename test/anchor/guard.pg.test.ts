@@ -279,9 +279,13 @@ test('J-T12: an entry that was rolled back, put in the place of a real one, is f
   await append()
   const dead = await rollBack()
   await append()
+  const kept = await treeHead(bench.db)
   await plant(bench, dead)
 
   await expect(append()).rejects.toMatchObject({ code: 'FORKED', exit: 5 })
+  // It is signed and in its place: what was kept of the real one tells them apart.
+  const report = await verify(journalReader(bench.db), { trustKey: null, expected: kept })
+  expect(report.findings.map(({ code }) => code)).toEqual(['ROOT'])
 })
 
 test('J-T12b: an entry that was rolled back, put into the slot it left, is found before the next', async () => {
