@@ -13,6 +13,8 @@ const LATER_MS = 8
 let stage: CrashStage
 /** How many messages a run sends that nobody disturbs. */
 let messages: number
+/** Runs that had ended when the kill came: one may send fewer messages than another. */
+let tooLate = 0
 
 beforeAll(async () => {
   stage = await openCrashStage()
@@ -50,7 +52,8 @@ test.for(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
     const [gone, journalled] = [await stage.gone(), await stage.journalled()]
     await finish()
 
-    expect(ended).toBe('SIGKILL')
+    tooLate += ended === 'SIGKILL' ? 0 : 1
+    expect(['SIGKILL', 0]).toContain(ended)
     expect(gone).toEqual(journalled)
     expect(await stage.gone()).toEqual(await stage.journalled())
     expect(await stage.findings()).toEqual([])
@@ -64,6 +67,10 @@ test.for(Array.from({ length: ROUNDS }, (_, round) => round + 1))(
     expect(await stage.runs()).not.toContain('open')
   },
 )
+
+test('nearly every kill comes while the run is at work', () => {
+  expect(tooLate).toBeLessThanOrEqual(ROUNDS / 10)
+})
 
 test('a run that is told to stop finishes the batch in hand and ends as stopped', async () => {
   await stage.topUp()
