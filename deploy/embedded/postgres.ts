@@ -245,7 +245,8 @@ function serverOf(parts: {
         child.kill('SIGQUIT')
         await exitOf(child)
       }
-      const data = await realpath(join(folder, 'data'))
+      // A server may be disposed of twice: then nothing is left of it.
+      const data = await realpath(join(folder, 'data')).catch(() => folder)
       for (const each of [data, folder]) {
         await rm(each, { recursive: true, force: true, maxRetries: 3 })
       }
