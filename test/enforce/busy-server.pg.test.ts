@@ -31,7 +31,7 @@ test('a server that ends idle sessions loses no run, and none has a transaction 
   bed,
 }) => {
   await openVisits(bed, 12)
-  await bed.govern(policy(VISIT, '{ rows: 4, walk: key }', '{ rows_per_second: 12, share: 100 }'))
+  await bed.govern(policy(VISIT, '{ rows: 4, walk: key }', '{ share: 30 }'))
   const { daemon } = bed.roles
   await bed.run(`
     alter role ${daemon} set idle_session_timeout = '50ms';
