@@ -28,6 +28,8 @@ const { values: options } = parseArgs({
     /** Prints how PostgreSQL carries out the slow statements of each plan. */
     statements: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
+    /** Only the case of this name: `column` or `event`. */
+    case: { type: 'string', default: '' },
   },
 })
 
@@ -119,7 +121,9 @@ async function main(): Promise<void> {
   console.log(
     `${options.rows} rows, PostgreSQL ${version.rows[0]?.server_version}, Node ${process.version}, ${availableParallelism()} × ${cpus()[0]?.model}`,
   )
-  for (const each of CASES) await measure(client, url, each)
+  for (const each of CASES) {
+    if (each.name.includes(options.case)) await measure(client, url, each)
+  }
   await client.end()
 }
 

@@ -149,6 +149,9 @@ async function measure(scene: Scene): Promise<readonly Measured[]> {
   return [...taken].map(([way, of]) => ({ scene: scene.name, way, ...of }))
 }
 
+/** Long enough for some flushes of the log that take longer than others. */
+const ALONE_MS = 15_000
+
 /** The application alone, then beside us, then alone again: a machine that changed meanwhile shows. */
 async function besideAnApplication() {
   const { application, applicationUrl: url } = place
@@ -159,7 +162,7 @@ async function besideAnApplication() {
   const alone = async (what: string) => {
     const running = startLoad(load)
     await new Promise((resolve) => {
-      setTimeout(resolve, 5000)
+      setTimeout(resolve, ALONE_MS)
     })
     return { what, ...(await running.stop()) }
   }
