@@ -60,9 +60,37 @@ export function anyAbove(
   row: string,
   condition: (top: string) => RawBuilder<unknown>,
 ): RawBuilder<boolean> {
+  if (path.some(({ repeats }) => repeats.length > 0)) return anyStepwise(path, row, condition)
   return sql<boolean>`exists (
     select from ${tablesOf(path, row)}
     where ${conjunction([climbs(path, row), condition(aliasAt(path.length))])}
+  )`
+}
+
+/**
+ * The same, one row at a time by its key. PostgreSQL expects a hundred rows above each row of a table that refers
+ * to itself, and joined it would read the whole table again for every row.
+ */
+function anyStepwise(
+  path: readonly Above[],
+  row: string,
+  condition: (top: string) => RawBuilder<unknown>,
+  at = 0,
+): RawBuilder<boolean> {
+  const above = path[at]
+  if (above === undefined) return sql<boolean>`${condition(row)}`
+  const top = aliasAt(at + 1)
+  const links =
+    above.repeats.length === 0
+      ? refersTo(above.foreignKey, row, top)
+      : sameKey(above.key, reachedAt(at), top)
+  const found = sql<boolean>`exists (
+    select from ${tableId(above.table)} as ${sql.id(top)}
+    where ${conjunction([links, anyStepwise(path, top, condition, at + 1)])} offset 0
+  )`
+  if (above.repeats.length === 0) return found
+  return sql<boolean>`exists (
+    select from ${everyStep(above, row)} as ${sql.id(reachedAt(at))} where ${found}
   )`
 }
 
