@@ -87,7 +87,7 @@ export async function serve(prepared: Prepared, options: ServerOptions): Promise
     if (failure === null) return serverOf({ child, port, password, folder })
     // Another process may have taken the port between our look and the server's.
     if (attempt === 5 || !failure.includes('Address already in use')) {
-      await rm(folder, { recursive: true, force: true })
+      await removeAll(folder)
       throw new Error(`PostgreSQL did not start: ${failure}`)
     }
   }
@@ -245,12 +245,16 @@ function serverOf(parts: {
         child.kill('SIGQUIT')
         await exitOf(child)
       }
-      // A server may be disposed of twice: then nothing is left of it.
-      const data = await realpath(join(folder, 'data')).catch(() => folder)
-      for (const each of [data, folder]) {
-        await rm(each, { recursive: true, force: true, maxRetries: 3 })
-      }
+      await removeAll(folder)
     },
+  }
+}
+
+/** Removes the folder, and the data that it may have in memory; nothing, if it is gone already. */
+async function removeAll(folder: string): Promise<void> {
+  const data = await realpath(join(folder, 'data')).catch(() => folder)
+  for (const each of [data, folder]) {
+    await rm(each, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
